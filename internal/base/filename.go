@@ -1,0 +1,86 @@
+package base
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// FileNum numbers tables, MANIFESTs and value-log files, from one counter that
+// never repeats within a database.
+type FileNum uint64
+
+// SegmentNum numbers WAL segments. Segments of a database are consecutive, so
+// that a missing one is noticed.
+type SegmentNum uint64
+
+// FileKind is what a file of a database directory holds.
+type FileKind uint8
+
+const (
+	// FileUnknown is a name that is none of ours.
+	FileUnknown  FileKind = iota
+	FileLock              // LOCK: held by the owner
+	FileCurrent           // CURRENT: names the MANIFEST in use
+	FileManifest          // MANIFEST-000001
+	FileTable             // 000001.sst
+	FileWAL               // 000001.wal
+	FileVlog              // 000001.vlog
+	FileTemp              // *.tmp: never referenced, removed at open
+)
+
+// Fixed names of a database directory.
+const (
+	LockName    = "LOCK"
+	CurrentName = "CURRENT"
+	tempSuffix  = ".tmp"
+)
+
+// FileName is the name, without its directory, of a numbered file.
+// It panics for kinds that are not numbered.
+func FileName(kind FileKind, num uint64) string {
+	switch kind {
+	case FileManifest:
+		return fmt.Sprintf("MANIFEST-%06d", num)
+	case FileTable:
+		return fmt.Sprintf("%06d.sst", num)
+	case FileWAL:
+		return fmt.Sprintf("%06d.wal", num)
+	case FileVlog:
+		return fmt.Sprintf("%06d.vlog", num)
+	}
+	panic("base: FileName of a kind without numbers")
+}
+
+// ParseFileName undoes FileName. Names that are not exactly what FileName
+// would give are FileUnknown (or FileTemp if they end in ".tmp").
+func ParseFileName(name string) (kind FileKind, num uint64) {
+	switch {
+	case name == LockName:
+		return FileLock, 0
+	case name == CurrentName:
+		return FileCurrent, 0
+	case strings.HasSuffix(name, tempSuffix):
+		return FileTemp, 0
+	}
+	for _, c := range []struct {
+		kind           FileKind
+		prefix, suffix string
+	}{
+		{FileManifest, "MANIFEST-", ""},
+		{FileTable, "", ".sst"}, {FileWAL, "", ".wal"}, {FileVlog, "", ".vlog"},
+	} {
+		digits, ok := strings.CutPrefix(name, c.prefix)
+		if !ok {
+			continue
+		}
+		if digits, ok = strings.CutSuffix(digits, c.suffix); !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(digits, 10, 64)
+		if err == nil && FileName(c.kind, n) == name {
+			return c.kind, n
+		}
+	}
+	return FileUnknown, 0
+}
