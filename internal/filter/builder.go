@@ -87,8 +87,8 @@ func blockCount(keys int, bitsPerKey float64) int {
 
 // probeCount returns the number of probes with the fewest false positives. An
 // ideal filter wants ln 2 times the bits of a key; in a blocked one the blocks
-// that got more keys than others weigh more, and they want fewer. The steps
-// were found by counting (TestProbeCountIsTheBest).
+// that got more keys than others weigh more, and they want fewer. The factor
+// was found by counting (TestProbeCountIsTheBest).
 func probeCount(bitsPerKey float64) int {
 	n := int(math.Round(clampBits(bitsPerKey) * 0.59))
 	return min(max(n, 1), probesMax)

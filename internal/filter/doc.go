@@ -17,14 +17,14 @@
 // an Interval, 2019); the probes are slices of nine bits, seven at a time, of
 // one 128-bit product of the hash.
 //
-// Measured false-positive rates, a million keys and as many others (the
-// average; it does not depend on the number of keys):
+// False-positive rates, measured with 100,000 keys and a million others, and
+// what an ideal Bloom filter has:
 //
-//	bits a key   probes   blocked   an ideal Bloom filter
-//	         8        6     2.6 %     2.2 %
-//	        10        6     1.0 %     0.8 %
-//	        12        7     0.5 %     0.3 %
-//	        16        9     0.1 %     0.05 %
+//	bits a key   probes   measured   ideal
+//	         8        5     2.30 %   2.16 %
+//	        10        6     0.93 %   0.82 %
+//	        12        7     0.41 %   0.31 %
+//	        16        9     0.08 %   0.05 %
 //
 // # Invariants
 //
