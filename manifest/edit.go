@@ -1,0 +1,131 @@
+package manifest
+
+import (
+	"fmt"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+)
+
+// Edit is the difference between a version and the next one. The zero value
+// changes nothing. Slices, maps and metas pass to the Set with [Set.Apply].
+type Edit struct {
+	// Keyspace is what the tables belong to. Only 0 exists; others are refused
+	// with a [KeyspaceError].
+	Keyspace uint32
+
+	Added   []AddedTable
+	Deleted []DeletedTable // a table in both lists changes its level
+
+	// VlogAdded adds logical files, VlogSealed closes them with their final
+	// facts, VlogSynced raises the known-durable length, VlogMoved is the
+	// result of garbage collection, VlogRemoved drops logical files.
+	VlogAdded   []VlogMeta
+	VlogSealed  []VlogSeal
+	VlogSynced  []VlogSync
+	VlogMoved   []VlogMove
+	VlogRemoved []base.FileNum
+
+	// Discards is garbage found by compaction: bytes by logical file. A file
+	// that was removed meanwhile is passed over; a sum above the size of a
+	// sealed file is cut to it.
+	Discards map[base.FileNum]uint64
+
+	// MinSegment is the oldest WAL segment that recovery needs, LastSeq a
+	// sequence number that is used up, ExpiryHorizon a time up to which
+	// expired data may be gone. A value below the present one has no effect.
+	MinSegment    *base.SegmentNum
+	LastSeq       *base.SeqNum
+	ExpiryHorizon *uint64
+
+	// MergeOperator is the name of the operator that the keyspace needs.
+	MergeOperator *string
+
+	// NextFile is the lowest file number not given out. The Set fills it in.
+	NextFile base.FileNum
+}
+
+// AddedTable puts a table into a level.
+type AddedTable struct {
+	Level int
+	Meta  *TableMeta
+}
+
+// DeletedTable takes a table out of a level.
+type DeletedTable struct {
+	Level int
+	Num   base.FileNum
+}
+
+// VlogSeal says that a logical file will not grow any more, and what it holds.
+type VlogSeal struct {
+	Logical              base.FileNum
+	Bytes                uint64 // of records
+	SyncedTo             uint64 // durable length of the physical file
+	ExpiryMin, ExpiryMax uint64
+	AllExpire            bool
+}
+
+// VlogSync says that a prefix of a logical file's physical file is durable.
+type VlogSync struct {
+	Logical base.FileNum
+	To      uint64 // in bytes from the start of the file
+}
+
+// VlogMove says that garbage collection has copied the live records of a
+// sealed logical file from one physical file to another.
+//
+// The copy left out DeadBytes; garbage that was recorded while it ran stays on
+// the books: Discarded becomes max(0, Discarded-DeadBytes), at most Bytes. The
+// edit is refused if the records are not in From any more.
+type VlogMove struct {
+	Logical  base.FileNum
+	From, To base.FileNum // physical
+	ToID     uint64       // random id of To
+
+	Bytes     uint64 // of records copied
+	DeadBytes uint64 // of records left out
+
+	// Facts about the copied records. Left zero they are safe: the file is
+	// then not dropped by expiry.
+	ExpiryMin, ExpiryMax uint64
+	AllExpire            bool
+}
+
+// EditError says that an edit does not fit the version it was meant for.
+// Nothing was written; the Set stays usable.
+type EditError struct {
+	Reason string
+}
+
+// Error implements error.
+func (e *EditError) Error() string { return "manifest: edit does not fit: " + e.Reason }
+
+func editErrorf(format string, args ...any) error {
+	return &EditError{Reason: fmt.Sprintf(format, args...)}
+}
+
+// KeyspaceError says that an edit is for a keyspace that does not exist.
+type KeyspaceError struct {
+	Keyspace uint32
+}
+
+// Error implements error.
+func (e *KeyspaceError) Error() string {
+	return fmt.Sprintf("manifest: unknown keyspace %d", e.Keyspace)
+}
+
+// UncertainError says that writing an edit failed in a way that leaves open
+// whether the next open will find it. The edit has no effect until then. The
+// files it added must be neither removed nor named in another edit: the Set
+// reports them in [Set.Obsolete] once it is certain that nothing names them.
+type UncertainError struct {
+	Err error // the failure
+}
+
+// Error implements error.
+func (e *UncertainError) Error() string {
+	return "manifest: edit may or may not be durable: " + e.Err.Error()
+}
+
+// Unwrap returns the failure.
+func (e *UncertainError) Unwrap() error { return e.Err }
