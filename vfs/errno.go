@@ -11,4 +11,7 @@ const (
 	errNotEmpty = syscall.ENOTEMPTY
 	errReadOnly = syscall.EBADF // a write through a read-only handle
 	errNoSpace  = syscall.ENOSPC
+	errTooBig   = syscall.EFBIG
+	errBusy     = syscall.EBUSY
+	errNotOwner = syscall.EPERM // a hard link to a directory
 )

@@ -58,9 +58,12 @@ func (k OpKind) Mutates() bool {
 
 // Op is one operation about to be done.
 type Op struct {
-	Kind   OpKind
-	Path   string // as given; for a File's operation as it was opened; for OpRename and OpLink the new path
-	Offset int64  // OpRead, OpWrite, OpPreallocate, OpFlush: bytes; OpTruncate: the new size
-	Len    int    // OpRead, OpWrite, OpPreallocate, OpFlush: bytes
-	Index  int64  // 1-based count of all operations of the file system
+	Kind OpKind
+	Path string // as given; for a File's operation as it was opened; for OpRename and OpLink the new path
+
+	OldPath string // OpRename, OpLink
+
+	Offset int64 // OpRead, OpWrite, OpPreallocate, OpFlush: bytes; OpTruncate: the new size
+	Len    int   // OpRead, OpWrite, OpPreallocate, OpFlush: bytes
+	Index  int64 // 1-based count of all operations of the file system
 }
