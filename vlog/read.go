@@ -1,0 +1,278 @@
+package vlog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/vfs"
+)
+
+// scratch is a pooled buffer for records that are copied out of it, or checked
+// and dropped.
+type scratch struct{ b []byte }
+
+var scratchPool = sync.Pool{New: func() any { return new(scratch) }}
+
+// scratchBytesMax is the largest need of a scratch: the header and key of a
+// large record, a small record, or a piece of a record that is only verified.
+const scratchBytesMax = recordHeaderLen + KeyLenMax + directBytes
+
+// take gives the first n bytes of the buffer, whatever they hold.
+func (s *scratch) take(n int) []byte {
+	if cap(s.b) < n {
+		s.b = make([]byte, max(n, 4<<10))
+	}
+	return s.b[:n]
+}
+
+// Read appends the value of the record at ptr to dst and returns the result. It
+// checks that the record is what was written there: in that file, under that
+// key and sequence number. It makes one positional read, and allocates only
+// where dst has too little room. dst's contents are kept in every case; what
+// follows them is undefined after an error.
+//
+// Errors: *base.CorruptionError (also where the pointer leads nowhere, as for a
+// record that is not flushed yet), *base.MissingFileError, base.ErrClosed, or
+// the file system's own.
+func (c *FileCache) Read(dst []byte, loc Location, key []byte, seq base.SeqNum, ptr base.Pointer) ([]byte, error) {
+	h, err := c.acquire(loc)
+	if err != nil {
+		return dst, err
+	}
+	off, err := c.locate(h, ptr, len(key))
+	if err == nil {
+		dst, err = h.read(dst, wanted{key: key, seq: seq, ptr: ptr, off: off})
+	}
+	c.release(h)
+	return dst, err
+}
+
+// read is Read of a record whose place is known.
+func (h *handle) read(dst []byte, w wanted) ([]byte, error) {
+	s := scratchPool.Get().(*scratch)
+	defer scratchPool.Put(s)
+	if w.ptr.ValueLen >= directBytes {
+		return h.readDirect(dst, s, w)
+	}
+	b := s.take(int(w.ptr.Size))
+	if err := readFull(h.f, h.name, b, w.off); err != nil {
+		return dst, err
+	}
+	value, err := h.verify(b, w)
+	if err != nil {
+		return dst, err
+	}
+	return append(dst, value...), nil
+}
+
+// wanted is what a read expects to find, and where.
+type wanted struct {
+	key []byte
+	seq base.SeqNum
+	ptr base.Pointer
+	off int64 // physical
+}
+
+// locate returns the physical offset of a record, and rejects pointers that
+// cannot be right before anything is read or reserved for them. keyLen is -1 if
+// the key is not known.
+func (c *FileCache) locate(h *handle, ptr base.Pointer, keyLen int) (int64, error) {
+	off := int64(ptr.Offset)
+	implied := int64(ptr.Size) - recordHeaderLen - int64(ptr.ValueLen)
+	if ptr.ValueLen > ValueLenMax || implied < 0 || implied > KeyLenMax || (keyLen >= 0 && implied != int64(keyLen)) {
+		return 0, base.Corruptf(h.name, off, "pointer to a record of %d bytes with a value of %d does not fit a key of %d",
+			ptr.Size, ptr.ValueLen, keyLen)
+	}
+	if h.rewritten {
+		var err error
+		if off, err = c.translate(h, ptr); err != nil {
+			return 0, err
+		}
+	} else if ptr.File != h.num || off < fileHeaderLen {
+		return 0, base.Corruptf(h.name, off, "dangling pointer to file %d", ptr.File)
+	}
+	if off+int64(ptr.Size) > h.end.Load() {
+		if err := h.reach(off, int64(ptr.Size)); err != nil {
+			return 0, err
+		}
+	}
+	return off, nil
+}
+
+// reach checks that size bytes at off are in the file, which may have grown
+// since it was opened.
+func (h *handle) reach(off, size int64) error {
+	end := h.end.Load()
+	if !h.rewritten {
+		var err error
+		if end, err = h.f.Size(); err != nil {
+			return fmt.Errorf("vlog: size of %s: %w", h.name, err)
+		}
+		h.end.Store(end)
+	}
+	if off+size > end {
+		return base.Corruptf(h.name, off, "pointer to %d bytes reaches past the end of records at %d", size, end)
+	}
+	return nil
+}
+
+// verify checks the record b and returns its value, a part of b.
+func (h *handle) verify(b []byte, w wanted) ([]byte, error) {
+	head := recordHeaderLen + len(w.key)
+	sum, err := h.verifyHead(b[:head], w)
+	if err != nil {
+		return nil, err
+	}
+	if crc32.Checksum(b[recordHeaderLen:], castagnoli) != sum {
+		return nil, base.Corruptf(h.name, w.off, "checksum mismatch in key and value")
+	}
+	return b[head:], nil
+}
+
+// verifyHead checks the header and key in b and returns the checksum that key
+// and value must have.
+func (h *handle) verifyHead(b []byte, w wanted) (sum uint32, err error) {
+	rh, err := h.header(b, w.ptr, w.off)
+	switch {
+	case err != nil:
+		return 0, err
+	case rh.seq != w.seq:
+		return 0, base.Corruptf(h.name, w.off, "record has sequence number %d, want %d", rh.seq, w.seq)
+	case !bytes.Equal(b[recordHeaderLen:], w.key):
+		// The checksum has not been looked at: this may be damage to the key.
+		return 0, base.Corruptf(h.name, w.off, "record of another key")
+	}
+	return rh.bodySum, nil
+}
+
+// header decodes the record header that starts b and checks that it is the one
+// of ptr, which implies that its lengths are those of ptr.
+func (h *handle) header(b []byte, ptr base.Pointer, off int64) (rh recordHeader, err error) {
+	if wrong := rh.decode(b, h.seed); wrong != "" {
+		return rh, base.Corruptf(h.name, off, "%s", wrong)
+	}
+	if got := rh.pointer(); got != ptr {
+		return rh, base.Corruptf(h.name, off, "record %+v where the pointer says %+v", got, ptr)
+	}
+	return rh, nil
+}
+
+// readDirect reads a large value without copying it.
+//
+// Where dst has room, the value is read into its place and the header and key
+// into a scratch: a second, short read of bytes next to those just read costs
+// less than moving the value down over the header (see BenchmarkReadLarge).
+// Where dst is empty and too small, the new memory takes the whole record in one
+// read and the result starts after the key.
+func (h *handle) readDirect(dst []byte, s *scratch, w wanted) ([]byte, error) {
+	head := recordHeaderLen + len(w.key)
+	valueLen := int(w.ptr.ValueLen)
+	if len(dst) == 0 && cap(dst) < valueLen {
+		b := make([]byte, head+valueLen)
+		if err := readFull(h.f, h.name, b, w.off); err != nil {
+			return dst, err
+		}
+		value, err := h.verify(b, w)
+		if err != nil {
+			return dst, err
+		}
+		return value, nil
+	}
+	grown := slices.Grow(dst, valueLen)
+	value := grown[len(dst) : len(dst)+valueLen]
+	if err := readFull(h.f, h.name, value, w.off+int64(head)); err != nil {
+		return dst, err
+	}
+	b := s.take(head)
+	if err := readFull(h.f, h.name, b, w.off); err != nil {
+		return dst, err
+	}
+	sum, err := h.verifyHead(b, w)
+	if err != nil {
+		return dst, err
+	}
+	if bodySum(b[recordHeaderLen:], value) != sum {
+		return dst, base.Corruptf(h.name, w.off, "checksum mismatch in key and value")
+	}
+	return grown[:len(dst)+valueLen], nil
+}
+
+// Verify checks that the record at ptr is whole, without knowing its key or
+// sequence number and without keeping its value in memory. Errors as for Read.
+func (c *FileCache) Verify(loc Location, ptr base.Pointer) error {
+	return c.verifyRecord(loc, ptr, -1, func(*recordHeader, []byte) string { return "" })
+}
+
+// VerifyRecord is Verify for a caller who knows key and sequence number, as
+// recovery does from the write-ahead log.
+func (c *FileCache) VerifyRecord(loc Location, key []byte, seq base.SeqNum, ptr base.Pointer) error {
+	return c.verifyRecord(loc, ptr, len(key), func(rh *recordHeader, k []byte) string {
+		switch {
+		case rh.seq != seq:
+			return fmt.Sprintf("record has sequence number %d, want %d", rh.seq, seq)
+		case !bytes.Equal(k, key):
+			return "record of another key"
+		}
+		return ""
+	})
+}
+
+// verifyRecord reads a record in pieces and compares its checksums. wrong judges
+// its header and key.
+func (c *FileCache) verifyRecord(loc Location, ptr base.Pointer, keyLen int,
+	wrong func(rh *recordHeader, key []byte) string) error {
+	h, err := c.acquire(loc)
+	if err != nil {
+		return err
+	}
+	defer c.release(h)
+	off, err := c.locate(h, ptr, keyLen)
+	if err != nil {
+		return err
+	}
+	s := scratchPool.Get().(*scratch)
+	defer scratchPool.Put(s)
+	var rh recordHeader
+	sum, end := uint32(0), off+int64(ptr.Size)
+	for pos := off; pos < end; {
+		b := s.take(int(min(end-pos, scratchBytesMax)))
+		if err := readFull(h.f, h.name, b, pos); err != nil {
+			return err
+		}
+		first := pos == off
+		pos += int64(len(b))
+		if first { // header and key are in the first piece, whatever their size
+			if rh, err = h.header(b, ptr, off); err != nil {
+				return err
+			}
+			b = b[recordHeaderLen:]
+			if reason := wrong(&rh, b[:rh.keyLen]); reason != "" {
+				return base.Corruptf(h.name, off, "%s", reason)
+			}
+		}
+		sum = crc32.Update(sum, castagnoli, b)
+	}
+	if sum != rh.bodySum {
+		return base.Corruptf(h.name, off, "checksum mismatch in key and value")
+	}
+	return nil
+}
+
+// readFull reads exactly len(b) bytes at off.
+func readFull(f vfs.File, name string, b []byte, off int64) error {
+	n, err := f.ReadAt(b, off)
+	switch {
+	case n == len(b):
+		return nil // an io.EOF that comes with the last byte is none
+	case errors.Is(err, io.EOF):
+		return base.Corruptf(name, off, "file ends %d bytes early", len(b)-n)
+	default:
+		return fmt.Errorf("vlog: read %s at %d: %w", name, off, err)
+	}
+}

@@ -1,0 +1,131 @@
+package vlog
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Sync flushes, then makes everything in the file durable. It returns the offset
+// before which all records survive power loss. It may run beside Append; calls
+// that wait for one another's fsync share it. A failed fsync is never retried:
+// the writer refuses everything from then on.
+func (w *Writer) Sync() (durable int64, err error) {
+	w.syncMu.Lock()
+	defer w.syncMu.Unlock()
+	return w.sync()
+}
+
+// sync needs syncMu. It does not hold mu during the fsync.
+func (w *Writer) sync() (durable int64, err error) {
+	w.mu.Lock()
+	err = w.flush()
+	target, durable := w.a.written, w.durable
+	w.mu.Unlock()
+	if err != nil || target == durable {
+		return durable, err
+	}
+	err = w.a.f.Sync()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		err = fmt.Errorf("vlog: sync %s: %w", w.a.name, err)
+		w.failed = errors.Join(w.failed, err)
+		w.syncFailed = true
+		return w.durable, err
+	}
+	w.durable = target
+	return target, nil
+}
+
+// Seal flushes, syncs and closes the file, and says what it holds. After an
+// error the file is still open: call Seal again (it can succeed where space was
+// lacking), Abandon or Close. Appends that run beside Seal fail or are part of
+// what it reports.
+func (w *Writer) Seal() (Info, error) {
+	w.syncMu.Lock()
+	defer w.syncMu.Unlock()
+	for {
+		durable, err := w.sync()
+		if err != nil {
+			return Info{}, err
+		}
+		if info, done, err := w.finishAt(durable); done {
+			return info, err
+		}
+	}
+}
+
+// Abandon is Seal for a writer that failed, or that cannot flush: what is still
+// buffered is dropped, the file is cut back to its last whole record, synced and
+// closed. Info covers the records that are left. They are exactly those whose
+// Flush returned nil, and possibly later ones that nobody can point at.
+//
+// Abandon fails after a failed fsync, or if its own fsync or truncation fails:
+// then only what is below Durable may be relied on, and the error says so. The
+// file is closed in any case.
+func (w *Writer) Abandon() (Info, error) {
+	w.syncMu.Lock()
+	defer w.syncMu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return Info{}, w.usable()
+	}
+	if w.syncFailed {
+		return Info{}, errors.Join(w.failed, w.close())
+	}
+	w.a.buf = nil
+	w.a.all = w.a.whole
+	err := w.a.f.Truncate(w.a.written)
+	if err == nil {
+		err = w.a.f.Sync()
+		w.syncFailed = err != nil
+	}
+	if err != nil {
+		w.failed = fmt.Errorf("vlog: abandon %s: %w", w.a.name, err)
+		return Info{}, errors.Join(w.failed, w.close())
+	}
+	w.durable = w.a.written
+	return w.finish()
+}
+
+// Close releases the file without flushing or syncing anything. Closing twice,
+// or after Seal or Abandon, does nothing.
+func (w *Writer) Close() error {
+	w.syncMu.Lock()
+	defer w.syncMu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return nil
+	}
+	return w.close()
+}
+
+// finishAt finishes the file unless somebody appended past durable meanwhile.
+func (w *Writer) finishAt(durable int64) (info Info, done bool, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.usable(); err != nil {
+		return Info{}, true, err
+	}
+	if w.a.size() > durable {
+		return Info{}, false, nil
+	}
+	info, err = w.finish()
+	return info, true, err
+}
+
+// finish closes a file whose contents are complete and durable.
+func (w *Writer) finish() (Info, error) {
+	info := w.a.whole.info(w.a.written)
+	return info, w.close()
+}
+
+func (w *Writer) close() error {
+	w.closed = true
+	if err := w.a.f.Close(); err != nil {
+		return fmt.Errorf("vlog: close %s: %w", w.a.name, err)
+	}
+	return nil
+}
