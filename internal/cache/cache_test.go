@@ -470,3 +470,24 @@ func TestCloseBesideEverythingElse(t *testing.T) {
 		}
 	}
 }
+
+func TestKeeperIsClosedOnlyWhenNobodyIsInside(t *testing.T) {
+	c := ripe(New(1 << 20))
+	k := c.keeper.Load()
+	guard := &c.shards[3].guard
+	guard.RLock() // somebody is inside a call
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		c.Close()
+	}()
+	time.Sleep(20 * time.Millisecond)
+	if k.closing.Load() {
+		t.Error("closed under a running call")
+	}
+	guard.RUnlock()
+	<-closed
+	if !k.closing.Load() {
+		t.Error("not closed")
+	}
+}
