@@ -43,7 +43,13 @@ func NewWriter(f vfs.File, h FileHeader) (*Writer, error) {
 	return &Writer{f: f, h: h, off: HeaderLen}, nil
 }
 
-// Header returns the header that NewWriter wrote.
+// ResumeWriter returns a Writer that appends at offset off of f, which h starts
+// and whose valid records end there. What stands behind off is overwritten.
+func ResumeWriter(f vfs.File, h FileHeader, off int64) *Writer {
+	return &Writer{f: f, h: h, off: off}
+}
+
+// Header returns the file's header.
 func (w *Writer) Header() FileHeader { return w.h }
 
 // Offset is where the next record starts, in bytes from the start of the file.
