@@ -1,0 +1,140 @@
+package memtable
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+
+	"github.com/google/btree"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+)
+
+// item stands for one operation in the tree. It has no pointer: nodes of the
+// tree hold megabytes of items that the garbage collector need not look at.
+type item struct {
+	prefix  uint64       // eight key bytes behind the skip; see skip.prefix
+	trailer base.Trailer // descends among equal keys
+	pos     uint32       // of the entry in the arena, or a probe's number above probeBase
+	keyLen  uint32
+}
+
+// tree is the sorted part of a memtable.
+type tree = btree.BTreeG[item]
+
+// treeDegree is the best of 16 to 128 for random inserts of 500,000 keys; see
+// BenchmarkInsert.
+const treeDegree = 64
+
+// less is the order of the tree: user keys ascend, trailers descend.
+func (m *Memtable) less(a, b item) bool {
+	if a.prefix != b.prefix {
+		return a.prefix < b.prefix
+	}
+	if c := bytes.Compare(m.userKey(a), m.userKey(b)); c != 0 {
+		return c < 0
+	}
+	return a.trailer > b.trailer
+}
+
+// userKey is the whole key of an item of the tree or of a probe.
+func (m *Memtable) userKey(it item) []byte {
+	if it.pos >= probeBase {
+		return m.probes.slots[it.pos-probeBase].key
+	}
+	return m.arena.key(it.pos, it.keyLen)
+}
+
+// skip is a prefix that keys are expected to share. The bytes behind it tell
+// keys apart where the first bytes would not ("user000...").
+//
+// Keys that do not have the prefix are still ordered rightly, only slower: the
+// map from keys to prefixes never descends, and equal prefixes are settled by
+// comparing whole keys.
+type skip []byte
+
+// prefix is the number that stands for key in an item: zero for keys before
+// the skip, all ones for keys behind it, and else the eight bytes after it,
+// with zeros behind a shorter key.
+func (s skip) prefix(key []byte) uint64 {
+	if !bytes.HasPrefix(key, s) {
+		if bytes.Compare(key, s) < 0 {
+			return 0
+		}
+		return math.MaxUint64
+	}
+	key = key[len(s):]
+	if len(key) >= 8 {
+		return binary.BigEndian.Uint64(key)
+	}
+	var b [8]byte
+	copy(b[:], key)
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// The skip is chosen from the keys seen so far, when there are enough of them
+// to tell and again while starting over is cheap.
+const (
+	skipFirstEntries = 256
+	skipAgainEntries = 4096
+	skipLastEntries  = 1 << 16
+
+	// skipSlack is by how much less than the shared prefix is skipped once keys
+	// were seen to leave it, as ascending keys do. A hint may fall short by as
+	// much, since it may come from there.
+	skipSlack = 3
+)
+
+// reconsiderSkip rebuilds the tree with another skip where that promises
+// cheaper comparisons. Only the applying goroutine calls it; readers go on with
+// the old tree meanwhile.
+func (m *Memtable) reconsiderSkip() {
+	n := m.tree.Len()
+	if n < m.skipCheckAt {
+		return
+	}
+	m.skipCheckAt = nextSkipCheck(n)
+	first, _ := m.tree.Min()
+	last, _ := m.tree.Max()
+	shared := sharedPrefix(m.userKey(first), m.userKey(last))
+	fits := bytes.HasPrefix(shared, m.skip)
+	switch {
+	case fits && (m.skipChosen || len(shared) <= len(m.skip)+skipSlack):
+		return
+	case m.skipChosen: // keys have left it
+		shared = shared[:max(0, len(shared)-skipSlack)]
+	}
+	m.skipChosen = true
+	next := skip(bytes.Clone(shared))
+	rebuilt := m.newTree()
+	m.tree.Ascend(func(it item) bool {
+		it.prefix = next.prefix(m.arena.key(it.pos, it.keyLen))
+		rebuilt.ReplaceOrInsert(it)
+		return true
+	})
+	m.mu.Lock()
+	m.tree, m.skip = rebuilt, next
+	m.mu.Unlock()
+}
+
+// nextSkipCheck is the size of the tree at which to reconsider the skip after
+// having done so at n.
+func nextSkipCheck(n int) int {
+	switch {
+	case n < skipAgainEntries:
+		return skipAgainEntries
+	case n < skipLastEntries:
+		return skipLastEntries
+	}
+	return math.MaxInt
+}
+
+func sharedPrefix(a, b []byte) []byte {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return a[:i]
+		}
+	}
+	return a[:n]
+}
