@@ -29,10 +29,11 @@ type liveness struct {
 	mu sync.Mutex
 
 	// Guarded by mu.
-	versions []*Version           // not released, ascending by serial
-	files    map[FileRef]lifetime // named by the newest version
-	limbo    []FileRef            // named by an edit of unknown fate
-	obsolete []FileRef            // not reported yet
+	versions  []*Version           // not released, ascending by serial
+	files     map[FileRef]lifetime // named by the newest version
+	manifests []FileRef            // that CURRENT may name after a crash
+	limbo     []FileRef            // named by an edit of unknown fate
+	obsolete  []FileRef            // not reported yet
 }
 
 // lifetime is the birth of a file in the newest version, and by how many
@@ -100,4 +101,47 @@ func (l *liveness) release(v *Version) {
 		}
 	}
 	v.zombies = nil
+}
+
+// doubt notes that an edit which adds files is of unknown fate.
+func (l *liveness) doubt(added []FileRef) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range added {
+		// One that is there already, such as a table that changes its level,
+		// lives on whatever becomes of the edit.
+		if _, ok := l.files[f]; !ok && !slices.Contains(l.limbo, f) {
+			l.limbo = append(l.limbo, f)
+		}
+	}
+}
+
+// checkDoubts refuses an edit that adds files of one of unknown fate: they are
+// on their way to being obsolete.
+func (l *liveness) checkDoubts(added []FileRef) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range added {
+		if slices.Contains(l.limbo, f) {
+			return editErrorf("file %d was part of an edit of unknown fate", f.Num)
+		}
+	}
+	return nil
+}
+
+// addManifest notes that CURRENT may name one more MANIFEST after a crash.
+func (l *liveness) addManifest(num base.FileNum) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.manifests = append(l.manifests, FileRef{base.FileManifest, num})
+}
+
+// settle notes that CURRENT names a certain MANIFEST, come what may. What
+// other MANIFESTs name has no meaning any more.
+func (l *liveness) settle(num base.FileNum) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.obsolete = append(append(l.obsolete, l.manifests...), l.limbo...)
+	l.manifests = []FileRef{{base.FileManifest, num}}
+	l.limbo = nil
 }
