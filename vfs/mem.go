@@ -280,27 +280,22 @@ func (m *Mem) Rename(oldPath, newPath string) error {
 		if err != nil {
 			return err
 		}
-		n := from.node()
-		if n == nil {
-			return iofs.ErrNotExist
-		}
 		to, err := m.findPlace(newPath)
 		if err != nil {
 			return err
 		}
-		replaced := to.node()
+		n, replaced := from.node(), to.node()
 		switch {
+		case n == nil:
+			return iofs.ErrNotExist
+		case replaced != nil && replaced.dir != nil:
+			return iofs.ErrExist // as package os says on every platform
+		case n.isAncestorOf(to.dir):
+			return errInvalid
 		case replaced == n:
 			return nil // two names of one file: POSIX leaves both
-		case replaced != nil && replaced.dir != nil:
-			return iofs.ErrExist
 		case replaced != nil && n.dir != nil:
 			return errNotDir
-		}
-		for d := to.dir; d != nil; d = d.parent {
-			if d == n {
-				return errInvalid // into itself
-			}
 		}
 		m.apply(&dirOp{kind: dirRename, from: from, to: to, node: n, replaced: replaced})
 		if replaced != nil {
@@ -321,15 +316,14 @@ func (m *Mem) Link(oldPath, newPath string) error {
 		if n == nil {
 			return iofs.ErrNotExist
 		}
-		if n.dir != nil {
-			return errNotOwner
-		}
 		to, err := m.findPlace(newPath)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if to.node() != nil {
+		case to.node() != nil:
 			return iofs.ErrExist
+		case n.dir != nil:
+			return errNotOwner
 		}
 		m.apply(&dirOp{kind: dirLink, from: from, to: to, node: n})
 		return nil

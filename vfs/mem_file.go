@@ -35,10 +35,12 @@ func (f *memFile) write(op Op, off, n int64, fn func() error) error {
 		switch {
 		case f.closed:
 			return iofs.ErrClosed
-		case f.readOnly:
-			return errReadOnly
 		case off < 0 || n < 0:
 			return errInvalid
+		case f.readOnly && op.Kind == OpTruncate:
+			return errInvalid // what ftruncate says
+		case f.readOnly:
+			return errReadOnly
 		case off > memFileBytesMax || n > memFileBytesMax-off:
 			return errTooBig
 		}

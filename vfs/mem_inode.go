@@ -21,6 +21,16 @@ type inode struct {
 	file fileState
 }
 
+// isAncestorOf says whether dir is n or below it.
+func (n *inode) isAncestorOf(dir *inode) bool {
+	for ; dir != nil; dir = dir.parent {
+		if dir == n {
+			return true
+		}
+	}
+	return false
+}
+
 // directory is the names in a directory, live and durable.
 type directory struct {
 	entries map[string]*inode

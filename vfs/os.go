@@ -183,17 +183,14 @@ func (f *osFile) control(op string, fn func(fd uintptr) error) error {
 		return &iofs.PathError{Op: op, Path: f.Name(), Err: err}
 	}
 	var fnErr error
-	err = conn.Control(func(fd uintptr) { fnErr = fn(fd) })
-	if err == nil {
-		err = fnErr
+	if err := conn.Control(func(fd uintptr) { fnErr = fn(fd) }); err != nil {
+		// Its only error, which does not match ErrClosed by itself.
+		fnErr = iofs.ErrClosed
 	}
-	if err == nil {
-		return nil
+	if fnErr != nil {
+		return &iofs.PathError{Op: op, Path: f.Name(), Err: fnErr}
 	}
-	if _, ok := errors.AsType[*iofs.PathError](err); ok {
-		return err
-	}
-	return &iofs.PathError{Op: op, Path: f.Name(), Err: err}
+	return nil
 }
 
 // checkRange refuses ranges that are negative or end past the largest offset.
