@@ -1,0 +1,46 @@
+package compaction
+
+import (
+	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/manifest"
+	"github.com/cordwood-db/cordwood/sstable"
+)
+
+// discards counts value-log bytes that lost their pointer, by logical file.
+type discards map[base.FileNum]uint64
+
+// drop notes that an entry of the given kind is gone.
+func (d discards) drop(kind base.Kind, payload []byte) error {
+	if kind.Op() != base.KindSetPointer {
+		return nil
+	}
+	_, enc, err := base.SplitPayload(kind, payload)
+	if err == nil {
+		var p base.Pointer
+		if p, err = base.DecodePointer(enc); err == nil {
+			d[p.File] += uint64(p.Size)
+			return nil
+		}
+	}
+	return &base.CorruptionError{File: "compaction input", Offset: -1,
+		Reason: "malformed value pointer", Err: err}
+}
+
+// addVlogBytes adds to lost all value-log bytes that an unread table refers to.
+func addVlogBytes(tables *sstable.TableCache, t *manifest.TableMeta, lost discards) error {
+	h, err := tables.Get(t.Num, t.ID)
+	if err != nil {
+		return err
+	}
+	defer h.Release()
+	var sum uint64
+	for file, n := range h.Properties().Vlogs {
+		lost[file] += n
+		sum += n
+	}
+	if sum != t.VlogBytes {
+		return base.Corruptf(base.FileName(base.FileTable, uint64(t.Num)), -1,
+			"refers to %d bytes of the value log, but the MANIFEST says %d", sum, t.VlogBytes)
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+package compaction
+
+import (
+	"github.com/cordwood-db/cordwood/manifest"
+)
+
+// PickRange is one step of a manual compaction of the user keys [start, end],
+// both inclusive, nil meaning unbounded: it takes tables of the given level
+// that meet the range into the next level, or, at the deepest level that holds
+// anything of the range, rewrites those in place that hold something droppable.
+//
+// A caller goes through the levels from 0 down, and stays at a level until the
+// answer is nil: nothing is left to do there, or, if busy is not empty, what is
+// left collides with it and the caller asks again later.
+func PickRange(v *manifest.Version, busy Busy, o PickOptions, level int, start, end []byte) *Plan {
+	if level < 0 || level >= manifest.NumLevels {
+		return nil
+	}
+	p := newPicker(v, busy, o)
+	deepest := 0
+	for l := range v.Levels {
+		if len(v.Overlaps(l, start, end)) > 0 {
+			deepest = l
+		}
+	}
+	for _, t := range v.Overlaps(level, start, end) {
+		if p.isTaken(t) {
+			continue
+		}
+		var plan *Plan
+		switch {
+		case level == 0:
+			plan = p.fromL0(ReasonManual, t)
+		case level < deepest:
+			plan = p.downFrom(level, t, ReasonManual)
+		case p.worthRewriting(t, level, 0):
+			plan = p.inPlace(level, t, ReasonManual)
+		}
+		if plan != nil {
+			return plan
+		}
+	}
+	return nil
+}
