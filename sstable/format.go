@@ -185,3 +185,15 @@ func (ft *footer) checkSections(name string, at int64) error {
 	}
 	return nil
 }
+
+// footerIsLonger reports whether tail, the end of a file of size bytes, says
+// that the footer is longer than tail, as one of a later version may be.
+func footerIsLonger(tail []byte, size uint64) bool {
+	if len(tail) < footerTailBytes {
+		return false
+	}
+	fixed := tail[len(tail)-footerTailBytes:]
+	length := uint64(binary.LittleEndian.Uint32(fixed))
+	return string(fixed[footerMagicAt-footerLengthAt:]) == footerMagic &&
+		length > uint64(len(tail)) && length <= min(size, footerBytesMax)
+}

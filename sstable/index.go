@@ -101,7 +101,12 @@ func (x *index) search(user []byte, trailer base.Trailer) int {
 	return lo
 }
 
-// after reports whether separator i is before (user, trailer), so that the
+// endsWith reports whether the last separator is (user, trailer).
+func (x *index) endsWith(user []byte, trailer base.Trailer) bool {
+	return bytes.Equal(x.user(x.n-1), user) && x.trailer(x.n-1) == trailer
+}
+
+// before reports whether separator i is before (user, trailer), so that the
 // block it stands for is too.
 func (x *index) before(i int, user []byte, trailer base.Trailer) bool {
 	c := bytes.Compare(x.user(i), user)

@@ -21,7 +21,7 @@ const (
 	chunkBytesDefault      = 1 << 20
 	chunkBytesMax          = 4 << 20
 	restartIntervalDefault = 16
-	restartIntervalMax     = 1 << 10
+	restartIntervalMax     = 128 // part of the file format: bounds what going backwards keeps
 
 	// largePayloadBytes and more get a block of their own, stored raw and
 	// written from the caller's slice.
@@ -37,7 +37,7 @@ const (
 type WriterOptions struct {
 	BlockBytes       int     // target for a data block before compression: 1 byte to 16 MiB, 16 KiB
 	ChunkBytes       int     // bound for a chunk as stored: up to 4 MiB, 1 MiB
-	RestartInterval  int     // entries from one restart point to the next: up to 1024, 16
+	RestartInterval  int     // entries from one restart point to the next: up to 128, 16
 	FilterBitsPerKey float64 // 0: no filter
 	Compression      compress.Kind
 	ID               uint64 // random; binds every checksum
@@ -77,10 +77,11 @@ type Writer struct {
 	stats  collector
 
 	rangeDels blockBuilder
-	delKey    []byte // start of the last fragment added to rangeDels
-	delEnd    []byte // its end
+	delEnd    []byte // end of the last fragment added to rangeDels
 
-	scratch []byte // stored form of a block
+	scratch []byte // stored form of a data block
+	section []byte // stored form of another block
+	index   []byte // contents of a chunk's index
 	sep     []byte
 }
 
@@ -93,7 +94,7 @@ func NewWriter(f vfs.File, name string, opts WriterOptions) *Writer {
 		name:      name,
 		opts:      opts,
 		block:     blockBuilder{interval: opts.RestartInterval},
-		rangeDels: blockBuilder{interval: opts.RestartInterval},
+		rangeDels: blockBuilder{interval: 1},
 	}
 }
 

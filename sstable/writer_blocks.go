@@ -69,7 +69,7 @@ func (w *Writer) addLarge(key base.InternalKey, payload []byte) {
 	if w.block.count > 0 {
 		w.finishBlock(key)
 	}
-	head := appendEntryHeader(w.scratch[:0], 0, len(key.User), len(payload), key.Trailer)
+	head := appendEntryHeader(nil, 0, len(key.User), len(payload), key.Trailer)
 	head = append(head, key.User...)
 	var restarts [restartBytes + lengthCountByte]byte
 	restarts[restartBytes] = 1
@@ -82,7 +82,7 @@ func (w *Writer) addLarge(key base.InternalKey, payload []byte) {
 	offset := w.out.offset()
 	w.out.append(head)
 	w.out.append(payload)
-	w.scratch = appendBlockTrailer(append(head[:0], restarts[:]...), digest.Sum64(), compress.None, w.opts.ID, offset)
+	w.scratch = appendBlockTrailer(append(w.scratch[:0], restarts[:]...), digest.Sum64(), compress.None, w.opts.ID, offset)
 	w.out.append(w.scratch)
 	w.stats.props.RawBytes += w.out.offset() - offset - blockTrailerBytes
 	w.endBlock(offset)
@@ -101,7 +101,8 @@ func (w *Writer) compress(contents []byte) ([]byte, compress.Kind) {
 // finishChunk writes the index of the chunk and adds the chunk to the top index.
 func (w *Writer) finishChunk() {
 	blocks := handle{offset: w.chunkStart, length: w.out.offset() - w.chunkStart}
-	h := w.writeSection(w.chunk.finish(nil), w.opts.Compression)
+	w.index = w.chunk.finish(w.index[:0])
+	h := w.writeSection(w.index, w.opts.Compression)
 	user, trailer := w.chunk.last()
 	if !w.top.add(user, trailer, blocks, h.length) {
 		w.fail(fmt.Errorf("sstable: index of %s is too large", w.name))
@@ -110,15 +111,16 @@ func (w *Writer) finishChunk() {
 	w.chunk.reset()
 }
 
-// writeSection writes contents as one block.
+// writeSection writes contents as one block. A data block may be waiting in
+// scratch meanwhile.
 func (w *Writer) writeSection(contents []byte, kind compress.Kind) handle {
 	if len(contents) > compressedContentsMax {
 		kind = compress.None
 	}
 	offset := w.out.offset()
-	stored, kind := w.opts.Codec.Compress(w.scratch[:0], contents, kind)
-	w.scratch = appendBlockTrailer(stored, xxhash.Sum64(stored), kind, w.opts.ID, offset)
-	w.out.append(w.scratch)
+	stored, kind := w.opts.Codec.Compress(w.section[:0], contents, kind)
+	w.section = appendBlockTrailer(stored, xxhash.Sum64(stored), kind, w.opts.ID, offset)
+	w.out.append(w.section)
 	if len(contents) > storedBytesMax-blockTrailerBytes {
 		w.fail(fmt.Errorf("sstable: a section of %s has %d bytes", w.name, len(contents)))
 	}

@@ -19,12 +19,9 @@ func (w *Writer) AddRangeDel(f rangedel.Fragment) error {
 	if err := w.checkRangeDel(f); err != nil {
 		return w.fail(fmt.Errorf("sstable: add range delete to %s: %w", w.name, err))
 	}
-	shared := commonPrefix(w.delKey, f.Start)
 	for _, seq := range f.Seqs {
-		w.rangeDels.add(f.Start, shared, base.MakeTrailer(seq, base.KindRangeDelete), f.End)
-		shared = len(f.Start)
+		w.rangeDels.add(f.Start, 0, base.MakeTrailer(seq, base.KindRangeDelete), f.End)
 	}
-	w.delKey = append(w.delKey[:0], f.Start...)
 	w.delEnd = append(w.delEnd[:0], f.End...)
 	w.stats.fragment(f)
 	return nil
