@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -38,10 +37,6 @@ var (
 )
 
 const (
-	// windowBytes bounds how far back a match may reach, and with it the
-	// memory of an encoder that is given more than encodeBlockBytes.
-	windowBytes = 1 << 20
-
 	// saveDivisor: a compressed block must save 1/8 (12%) of its size.
 	saveDivisor = 8
 
@@ -53,13 +48,6 @@ const (
 
 	// overAllocBytes of spare room let the decoder copy matches in whole words.
 	overAllocBytes = 16
-)
-
-// The pools hold encoders and decoders that run one job at a time, on the
-// caller's goroutine. A collection that finds them idle frees them.
-var (
-	encoders = sync.Pool{New: func() any { return newEncoder() }}
-	decoders = sync.Pool{New: func() any { return newDecoder() }}
 )
 
 // Codec compresses and decompresses blocks. The zero value is ready. Safe for
@@ -77,11 +65,8 @@ func (c *Codec) Compress(dst, src []byte, kind Kind) ([]byte, Kind) {
 		return append(dst, src...), None
 	}
 	start := len(dst)
-	dst = slices.Grow(dst, len(src)+overAllocBytes)
-	enc := encoders.Get().(*zstd.Encoder)
-	dst = enc.EncodeAll(src, dst)
-	encoders.Put(enc)
-	if len(dst)-start > len(src)-len(src)/saveDivisor {
+	dst, ok := encode(slices.Grow(dst, len(src)+overAllocBytes), src)
+	if !ok || len(dst)-start > len(src)-len(src)/saveDivisor {
 		return append(dst[:start], src...), None
 	}
 	return dst, Zstd
@@ -152,9 +137,7 @@ func decompressZstd(dst, src []byte, sizeMax int) ([]byte, error) {
 	// The decoder is given the tail alone: it counts its limits from the
 	// slice's start. It does not grow beyond the slice's capacity.
 	tail := dst[start:start:min(cap(dst), start+size+overAllocBytes)]
-	dec := decoders.Get().(*zstd.Decoder)
-	out, err := dec.DecodeAll(src, tail)
-	decoders.Put(dec)
+	out, err := decoder.DecodeAll(src, tail)
 	if err != nil {
 		return dst[:start], fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
@@ -166,31 +149,4 @@ func decompressZstd(dst, src []byte, sizeMax int) ([]byte, error) {
 		return append(dst[:start], out...), nil
 	}
 	return dst[:start+size], nil
-}
-
-// newEncoder cannot fail: the options are constants, and a test makes one.
-func newEncoder() *zstd.Encoder {
-	enc, err := zstd.NewWriter(nil,
-		zstd.WithEncoderLevel(zstd.SpeedFastest),
-		zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(windowBytes),
-		zstd.WithLowerEncoderMem(true),
-		zstd.WithSingleSegment(true),
-		zstd.WithEncoderCRC(false))
-	if err != nil {
-		panic("compress: encoder options: " + err.Error())
-	}
-	return enc
-}
-
-// newDecoder cannot fail: the options are constants, and a test makes one.
-func newDecoder() *zstd.Decoder {
-	dec, err := zstd.NewReader(nil,
-		zstd.WithDecoderConcurrency(1),
-		zstd.WithDecoderLowmem(true),
-		zstd.WithDecodeAllCapLimit(true))
-	if err != nil {
-		panic("compress: decoder options: " + err.Error())
-	}
-	return dec
 }

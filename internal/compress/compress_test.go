@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -230,5 +231,26 @@ func TestCodecIsSafeForConcurrentUseAndStartsNoGoroutine(t *testing.T) {
 	wg.Wait()
 	if after := runtime.NumGoroutine(); after > before {
 		t.Errorf("%d goroutines, were %d", after, before)
+	}
+}
+
+// TestSharedCodersBelongToNoBubble: what is made at the first use inside a
+// synctest bubble works outside of it.
+func TestSharedCodersBelongToNoBubble(t *testing.T) {
+	for _, n := range []int{1000, 200_000} {
+		src := halfCompressible(uint64(n), n)
+		trip := func(t *testing.T) {
+			c := NewCodec()
+			enc, kind := c.Compress(nil, src, Zstd)
+			dec, err := c.Decompress(nil, enc, kind, n)
+			if err != nil || !bytes.Equal(dec, src) {
+				t.Error(err)
+			}
+		}
+		runtime.GC() // empties the pool
+		runtime.GC()
+		synctest.Test(t, trip)
+		trip(t)
+		synctest.Test(t, trip)
 	}
 }

@@ -5,9 +5,9 @@
 //   - A [Kind] names a stored form: [None] or [Zstd]. It is written beside the
 //     block by whoever writes the block; its numeric values are part of the
 //     file format.
-//   - A [Codec] does the work. It holds no memory of its own: encoders and
-//     decoders come from pools that the whole process shares, so that opening
-//     a database costs nothing and an idle one keeps nothing.
+//   - A [Codec] does the work. It holds no memory of its own: the whole process
+//     shares a pool of encoders and a decoder with a state for each processor,
+//     so that opening a database costs nothing and an idle one keeps nothing.
 //
 // # The stored form
 //
