@@ -42,7 +42,8 @@ type Log struct {
 	opts Options
 
 	// The appender's. Readers take the copy in open.
-	active *segment
+	active   *segment
+	leftover bool // the file of the next segment is there and has to go first
 
 	// Atomic. mark <= durable <= end.
 	end     atomic.Uint64 // everything before it is written
@@ -77,6 +78,9 @@ type Log struct {
 func Create(opts Options, seg base.SegmentNum, startLSN uint64) (*Log, error) {
 	if opts.Synced > startLSN {
 		return nil, fmt.Errorf("wal: create %s: synced LSN %d is ahead of start LSN %d", fileName(seg), opts.Synced, startLSN)
+	}
+	if seg == 0 {
+		return nil, errors.New("wal: segments are numbered from 1")
 	}
 	prev, err := openPredecessor(&opts, seg, startLSN)
 	if err != nil {

@@ -28,10 +28,9 @@ func (l *Log) Rotate(next base.SegmentNum) error {
 	if next != old.num+1 {
 		return fmt.Errorf("wal: segment %d cannot follow %d", next, old.num)
 	}
-	mark := l.mark.Load()
-	s, retry, err := createSegment(&l.opts, next, old.w.EndLSN()+sealRecordLen, mark)
-	if err == nil {
-		retry, err = sealWith(&l.opts, old, s, mark)
+	s, retry, err := l.follow(old, next)
+	if errors.Is(err, errLeftover) {
+		l.leftover, retry = true, true
 	}
 	if err != nil {
 		if retry {
@@ -44,6 +43,22 @@ func (l *Log) Rotate(next base.SegmentNum) error {
 	l.setActive(s)
 	l.mu.Unlock()
 	return nil
+}
+
+// follow makes segment next and seals old. retry is as for createSegment.
+func (l *Log) follow(old *segment, next base.SegmentNum) (s *segment, retry bool, err error) {
+	if l.leftover {
+		if err := discardFile(&l.opts, next); err != nil {
+			return nil, false, err
+		}
+		l.leftover = false
+	}
+	mark := l.mark.Load()
+	s, retry, err = createSegment(&l.opts, next, old.w.EndLSN()+sealRecordLen, mark)
+	if err == nil {
+		retry, err = sealWith(&l.opts, old, s, mark)
+	}
+	return s, retry, err
 }
 
 // sealWith ends old with a seal that names s. If that fails s is discarded;

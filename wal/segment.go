@@ -18,7 +18,12 @@ type segment struct {
 	f        vfs.File
 	w        *record.Writer // the appender's
 	reserved int64          // the appender's: preallocated up to here, or not worth asking
+	dirty    bool           // the appender's: there may be bytes to take back behind the last record
 }
+
+// errLeftover says that a segment could not be taken back for lack of space,
+// and has to be before another of its number is made.
+var errLeftover = errors.New("wal: left over")
 
 // createSegment makes a segment durable: the file with its header, and its
 // name. If that fails, retry says whether the directory is as it was, so that
@@ -60,12 +65,20 @@ func createSegment(opts *Options, num base.SegmentNum, startLSN, synced uint64) 
 
 // discardSegment takes back a segment to which nothing was appended, durably.
 func discardSegment(opts *Options, s *segment) error {
-	err := errors.Join(s.f.Close(), opts.FS.Remove(filePath(opts.Dir, s.num)))
-	if err == nil {
-		err = opts.FS.SyncDir(opts.Dir)
+	return errors.Join(s.f.Close(), discardFile(opts, s.num))
+}
+
+// discardFile removes a segment durably. Where removing takes space, as on file
+// systems that copy on write, it may have to be done later: errLeftover.
+func discardFile(opts *Options, num base.SegmentNum) error {
+	if err := removeFile(opts.FS, opts.Dir, num); err != nil {
+		if vfs.IsNoSpace(err) {
+			return fmt.Errorf("%w: %w", errLeftover, err)
+		}
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("wal: take back %s: %w", fileName(s.num), err)
+	if err := opts.FS.SyncDir(opts.Dir); err != nil {
+		return fmt.Errorf("wal: sync %s: %w", opts.Dir, err)
 	}
 	return nil
 }
@@ -93,6 +106,9 @@ func (s *segment) append(step int64, mark uint64, typ byte, parts [][]byte) (end
 	for _, p := range parts {
 		n += int64(len(p))
 	}
+	if err := s.clean(); err != nil {
+		return 0, vfs.IsNoSpace(err), s.wrap(err)
+	}
 	if err := s.reserve(step, n); err != nil {
 		return 0, false, s.wrap(err)
 	}
@@ -106,12 +122,25 @@ func (s *segment) append(step int64, mark uint64, typ byte, parts [][]byte) (end
 		return 0, false, s.wrap(err)
 	}
 	// The write was short, so what is there is no record. Take it away even so:
-	// the next append may be of a different length.
-	if terr := s.f.Truncate(s.w.Offset()); terr != nil {
-		return 0, false, s.wrap(errors.Join(err, fmt.Errorf("truncate: %w", terr)))
+	// a replay should not find a torn tail where nothing was lost. If that has
+	// to wait for space too, the next append does it.
+	s.dirty = true
+	if cerr := s.clean(); cerr != nil && !vfs.IsNoSpace(cerr) {
+		return 0, false, s.wrap(errors.Join(err, cerr))
 	}
-	s.reserved = s.w.Offset()
 	return 0, true, s.wrap(err)
+}
+
+// clean takes back what a failed append left behind the last record.
+func (s *segment) clean() error {
+	if !s.dirty {
+		return nil
+	}
+	if err := s.f.Truncate(s.w.Offset()); err != nil {
+		return fmt.Errorf("truncate: %w", err)
+	}
+	s.reserved, s.dirty = s.w.Offset(), false
+	return nil
 }
 
 func (s *segment) wrap(err error) error {
