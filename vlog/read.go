@@ -21,7 +21,14 @@ var scratchPool = sync.Pool{New: func() any { return new(scratch) }}
 
 // scratchBytesMax is the largest need of a scratch: the header and key of a
 // large record, a small record, or a piece of a record that is only verified.
-const scratchBytesMax = recordHeaderLen + KeyLenMax + directBytes
+const scratchBytesMax = recordHeaderLen + KeyLenMax + readDirectBytes
+
+// readDirectBytes is the size from which a value is read into its final place.
+// The second, short read that this takes finds its page in memory, since it is
+// next to the value, and from 16 KiB on costs less than copying the value:
+// 13.9 against 18.5 us for 64 KiB, 0.15 against 0.25 ms for 1 MiB from the page
+// cache. It is set higher because a header on another page can cost a disk read.
+const readDirectBytes = 32 << 10
 
 // take gives the first n bytes of the buffer, whatever they hold.
 func (s *scratch) take(n int) []byte {
@@ -33,8 +40,9 @@ func (s *scratch) take(n int) []byte {
 
 // Read appends the value of the record at ptr to dst and returns the result. It
 // checks that the record is what was written there: in that file, under that
-// key and sequence number. It makes one positional read, and allocates only
-// where dst has too little room. dst's contents are kept in every case; what
+// key and sequence number. It makes one positional read (two for a value of 32
+// KiB or more that has its place in dst), and allocates only where dst has too
+// little room. dst's contents are kept in every case; what
 // follows them is undefined after an error.
 //
 // Errors: *base.CorruptionError (also where the pointer leads nowhere, as for a
@@ -57,7 +65,7 @@ func (c *FileCache) Read(dst []byte, loc Location, key []byte, seq base.SeqNum, 
 func (h *handle) read(dst []byte, w wanted) ([]byte, error) {
 	s := scratchPool.Get().(*scratch)
 	defer scratchPool.Put(s)
-	if w.ptr.ValueLen >= directBytes {
+	if w.ptr.ValueLen >= readDirectBytes {
 		return h.readDirect(dst, s, w)
 	}
 	b := s.take(int(w.ptr.Size))
@@ -165,10 +173,8 @@ func (h *handle) header(b []byte, ptr base.Pointer, off int64) (rh recordHeader,
 
 // readDirect reads a large value without copying it.
 //
-// Where dst has room, the value is read into its place and the header and key
-// into a scratch: a second, short read of bytes next to those just read costs
-// less than moving the value down over the header (see BenchmarkReadLarge).
-// Where dst is empty and too small, the new memory takes the whole record in one
+// Where dst has room, the value is read into its place and then the header and
+// key into a scratch. Where dst is empty and too small, the new memory takes the whole record in one
 // read and the result starts after the key.
 func (h *handle) readDirect(dst []byte, s *scratch, w wanted) ([]byte, error) {
 	head := recordHeaderLen + len(w.key)

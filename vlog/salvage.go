@@ -30,7 +30,7 @@ func Salvage(fsys vfs.FS, dir string, num base.FileNum, expect uint64,
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.salvage(fn, damaged), s.close())
+	return s.close(s.salvage(fn, damaged))
 }
 
 // openSalvage opens a file of which any part may be damaged.

@@ -48,7 +48,7 @@ func ScanFile(fsys vfs.FS, dir string, num base.FileNum, expect uint64, from, to
 		return 0, err
 	}
 	validEnd, err = s.run(from, to, fn)
-	return validEnd, errors.Join(err, s.close())
+	return validEnd, s.close(err)
 }
 
 // scanner reads a file in order.
@@ -91,11 +91,12 @@ func openScanner(fsys vfs.FS, dir string, num base.FileNum, expect uint64) (*sca
 	return s, nil
 }
 
-func (s *scanner) close() error {
-	if err := s.f.Close(); err != nil {
-		return fmt.Errorf("vlog: close %s: %w", s.name, err)
+// close closes the file and returns err, joined with an error in closing.
+func (s *scanner) close(err error) error {
+	if c := s.f.Close(); c != nil {
+		return errors.Join(err, fmt.Errorf("vlog: close %s: %w", s.name, c))
 	}
-	return nil
+	return err
 }
 
 // run is ScanFile on an open file.

@@ -2,7 +2,6 @@ package vlog
 
 import (
 	"encoding/binary"
-	"errors"
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/vfs"
@@ -33,7 +32,7 @@ func VerifyFile(fsys vfs.FS, dir string, num base.FileNum, expect uint64, to int
 	if err == nil && to == 0 && s.sections != nil {
 		err = v.end(validEnd)
 	}
-	return validEnd, errors.Join(err, s.close())
+	return validEnd, s.close(err)
 }
 
 // verifier compares the translation of a rewritten file with its records, both

@@ -52,6 +52,9 @@ func newMem(t testing.TB) *vfs.Mem {
 	if err := m.MkdirAll("/db"); err != nil {
 		t.Fatal(err)
 	}
+	if err := m.SyncDir("/"); err != nil {
+		t.Fatal(err)
+	}
 	return m
 }
 
@@ -298,3 +301,8 @@ func TestSealSaysWhatTheFileHolds(t *testing.T) {
 		t.Fatalf("append after Seal: %v", err)
 	}
 }
+
+// vfsDir is a file system whose leaks a test looks at.
+type vfsDir struct{ fs vfs.FS }
+
+func (d vfsDir) mem() *vfs.Mem { return d.fs.(*vfs.Mem) }
