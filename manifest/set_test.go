@@ -89,11 +89,11 @@ func dumpVersion(v *Version) string {
 	var b bytes.Buffer
 	for level, tables := range v.Levels {
 		for _, t := range tables {
-			fmt.Fprintf(&b, "L%d %+v\n", level, *t)
+			fmt.Fprintf(&b, "L%d %v\n", level, *t)
 		}
 	}
 	for _, m := range v.Vlogs {
-		fmt.Fprintf(&b, "%+v\n", *m)
+		fmt.Fprintf(&b, "%v\n", *m)
 	}
 	fmt.Fprintf(&b, "horizon %d\n", v.ExpiryHorizon)
 	return b.String()
