@@ -55,3 +55,11 @@ func removeFile(fs vfs.FS, dir string, num base.SegmentNum) error {
 	}
 	return nil
 }
+
+// syncDir makes the names in dir durable.
+func syncDir(fs vfs.FS, dir string) error {
+	if err := fs.SyncDir(dir); err != nil {
+		return fmt.Errorf("wal: sync %s: %w", dir, err)
+	}
+	return nil
+}

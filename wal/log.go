@@ -162,8 +162,8 @@ func openPredecessor(opts *Options, seg base.SegmentNum, startLSN uint64) (*segm
 		}
 	}
 	if len(nums) > 0 {
-		if err := opts.FS.SyncDir(opts.Dir); err != nil {
-			err = fmt.Errorf("%w: sync %s: %w", ErrFailed, opts.Dir, err)
+		if err := syncDir(opts.FS, opts.Dir); err != nil {
+			err = createError(false, err)
 			if prev != nil {
 				err = errors.Join(err, prev.f.Close())
 			}

@@ -18,8 +18,10 @@ import (
 //   - The truncation is synced before anything is removed. Removing first could
 //     leave a segment sealed towards one that is gone: a missing file.
 //   - Lost segments go from the newest to the oldest, each durably before the
-//     next, so that no gap is ever seen. Those still there are lost as before,
-//     since the seal that would lead to them is gone.
+//     next, so that no gap is ever seen. The directory is synced before the
+//     first one too: a killed process may have removed a newer one without
+//     living to sync that. Segments still there are lost as before, since the
+//     seal that would lead to them is gone.
 //
 // After an error the directory is in one of these states; Replay again.
 func Repair(fs vfs.FS, dir string, cut Cut) error {
@@ -33,14 +35,17 @@ func Repair(fs vfs.FS, dir string, cut Cut) error {
 		if num < cut.Segment {
 			return fmt.Errorf("wal: repair: lost segment %d is before the cut in %d", num, cut.Segment)
 		}
+		if err := syncDir(fs, dir); err != nil {
+			return err
+		}
 		if err := removeFile(fs, dir, num); err != nil {
 			return err
 		}
-		if err := fs.SyncDir(dir); err != nil {
-			return fmt.Errorf("wal: sync %s: %w", dir, err)
-		}
 	}
-	return nil
+	if len(lost) == 0 {
+		return nil
+	}
+	return syncDir(fs, dir)
 }
 
 // truncate ends the segment at the cut, durably.

@@ -292,6 +292,11 @@ func (r *replay) withFile(num base.SegmentNum, fn func(f vfs.File, name string) 
 	if err != nil {
 		return fmt.Errorf("wal: open %s: %w", name, err)
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() {
+		// An error of the caller's goes back as it is.
+		if cerr := f.Close(); cerr != nil {
+			err = errors.Join(err, fmt.Errorf("wal: close %s: %w", name, cerr))
+		}
+	}()
 	return fn(f, name)
 }

@@ -77,10 +77,7 @@ func discardFile(opts *Options, num base.SegmentNum) error {
 		}
 		return err
 	}
-	if err := opts.FS.SyncDir(opts.Dir); err != nil {
-		return fmt.Errorf("wal: sync %s: %w", opts.Dir, err)
-	}
-	return nil
+	return syncDir(opts.FS, opts.Dir)
 }
 
 // reserve sees to it that n more bytes are preallocated, in steps of step
