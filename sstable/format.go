@@ -121,8 +121,15 @@ func (ft *footer) append(dst []byte) []byte {
 		dst = binary.LittleEndian.AppendUint64(dst, s.offset)
 		dst = binary.LittleEndian.AppendUint64(dst, s.length)
 	}
-	dst = binary.LittleEndian.AppendUint32(dst, footerBytes)
-	dst = binary.LittleEndian.AppendUint32(dst, formatVersion)
+	return appendFooterTail(dst, len(dst)-start+footerTailBytes, formatVersion)
+}
+
+// appendFooterTail completes a footer of the given length, the last bytes of
+// dst, with what every version has.
+func appendFooterTail(dst []byte, length int, version uint32) []byte {
+	start := len(dst) + footerTailBytes - length
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(length))
+	dst = binary.LittleEndian.AppendUint32(dst, version)
 	dst = binary.LittleEndian.AppendUint64(dst, xxhash.Sum64(dst[start:]))
 	return append(dst, footerMagic...)
 }

@@ -3,7 +3,6 @@ package sstable
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -369,4 +368,3 @@ func walkAtRandom(rng *rand.Rand, r *Reader, entries []iterator.Entry, steps int
 	return nil
 }
 
-var _ = binary.LittleEndian
