@@ -2,7 +2,6 @@ package iterator
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"slices"
 
@@ -13,10 +12,11 @@ import (
 //
 // It keeps its sources sorted by their current keys, nearest first. A step
 // moves the nearest source and, unless that stays the nearest, as it does for
-// whole runs of entries when sources differ in size, looks up its new place by
-// binary search. With the tens of sources that an LSM tree has this takes no
-// more comparisons than a loser tree (Knuth, TAOCP vol. 3, 5.4.1) and touches
-// less memory, and the second-nearest is at hand.
+// whole runs of entries when sources differ in size, puts it back into its
+// place. For the tens of sources that an LSM tree has, counting the nearer ones
+// without a branch and shifting them costs less than the unpredictable branches
+// of a loser tree (Knuth, TAOCP vol. 3, 5.4.1), and the second-nearest is at
+// hand.
 //
 // Sources always stand on the far side of the current entry, seen in the
 // direction of the walk: walking forward, every other source stands on its
@@ -27,9 +27,10 @@ type Merging struct {
 	single Iterator
 
 	sources []source
-	order   []*source // order[:live] stand on an entry, nearest first; the rest are at their end
+	heads   []head // heads[:live] stand on an entry, nearest first; the rest are at their end
 	live    int
 	walk    direction
+	window  window
 	err     error
 }
 
@@ -47,9 +48,14 @@ const (
 // source is one Iterator of a Merging, with its current key at hand.
 type source struct {
 	it      Iterator
-	prefix  uint64 // first eight bytes of user, big-endian, zeros after a shorter key
 	user    []byte
 	trailer base.Trailer
+}
+
+// head is what a source is sorted by, short of ties.
+type head struct {
+	prefix uint64 // of the current key; see window
+	source int32
 }
 
 // NewMerging returns an Iterator over all entries of iters, which it owns from
@@ -58,44 +64,32 @@ func NewMerging(iters ...Iterator) *Merging {
 	if len(iters) == 1 {
 		return &Merging{single: iters[0]}
 	}
-	m := &Merging{sources: make([]source, len(iters)), order: make([]*source, len(iters))}
+	m := &Merging{sources: make([]source, len(iters)), heads: make([]head, len(iters))}
 	for i, it := range iters {
 		m.sources[i].it = it
-		m.order[i] = &m.sources[i]
+		m.heads[i].source = int32(i)
 	}
 	return m
 }
 
-// load caches the key that s stands on.
-func (s *source) load() {
+// load caches the key that s stands on and returns its prefix.
+func (m *Merging) load(s *source) uint64 {
 	k := s.it.Key()
 	s.user, s.trailer = k.User, k.Trailer
-	if len(k.User) >= 8 {
-		s.prefix = binary.BigEndian.Uint64(k.User)
-		return
-	}
-	var b [8]byte
-	copy(b[:], k.User)
-	s.prefix = binary.BigEndian.Uint64(b[:])
+	return m.window.prefix(k.User)
 }
 
-// before reports whether a's key is before b's in internal order.
-func before(a, b *source) bool {
-	if a.prefix != b.prefix {
-		return a.prefix < b.prefix
+// nearer reports whether the key of source a comes before that of b in the
+// direction of the walk.
+func (m *Merging) nearer(a, b int32) bool {
+	x, y := &m.sources[a], &m.sources[b]
+	if m.walk == backward {
+		x, y = y, x
 	}
-	if c := bytes.Compare(a.user, b.user); c != 0 {
+	if c := bytes.Compare(x.user, y.user); c != 0 {
 		return c < 0
 	}
-	return a.trailer > b.trailer
-}
-
-// nearer reports whether a comes before b in the direction of the walk.
-func (m *Merging) nearer(a, b *source) bool {
-	if m.walk == forward {
-		return before(a, b)
-	}
-	return before(b, a)
+	return x.trailer > y.trailer
 }
 
 // First implements Iterator.
@@ -134,12 +128,13 @@ func (m *Merging) SeekLT(user []byte) bool {
 // direction. It stops at the first error.
 func (m *Merging) position(walk direction, move func(Iterator) bool) bool {
 	m.walk, m.err, m.live = walk, nil, 0
-	done := len(m.order)
+	done := len(m.heads)
 	for i := range m.sources {
 		s := &m.sources[i]
 		if move(s.it) {
-			s.load()
-			m.order[m.live] = s
+			k := s.it.Key()
+			s.user, s.trailer = k.User, k.Trailer
+			m.heads[m.live].source = int32(i)
 			m.live++
 			continue
 		}
@@ -147,15 +142,30 @@ func (m *Merging) position(walk direction, move func(Iterator) bool) bool {
 			return m.fail(err)
 		}
 		done--
-		m.order[done] = s
+		m.heads[done].source = int32(i)
 	}
-	slices.SortFunc(m.order[:m.live], func(a, b *source) int {
-		if m.nearer(a, b) {
+	slices.SortFunc(m.heads[:m.live], func(a, b head) int {
+		if m.nearer(a.source, b.source) {
 			return -1
 		}
 		return 1
 	})
+	m.window.patience = patienceMin
+	m.chooseWindow()
 	return m.live > 0
+}
+
+// chooseWindow moves the window to where the current keys differ.
+func (m *Merging) chooseWindow() (moved bool) {
+	if m.live == 0 {
+		return false
+	}
+	heads := m.heads[:m.live]
+	moved = m.window.choose(m.sources[heads[0].source].user, m.sources[heads[m.live-1].source].user, m.walk)
+	for i := range heads {
+		heads[i].prefix = m.window.prefix(m.sources[heads[i].source].user)
+	}
+	return moved
 }
 
 // fail stops the walk.
@@ -175,13 +185,14 @@ func (m *Merging) Next() bool {
 	if m.live == 0 {
 		return false
 	}
-	top := m.order[0]
+	top := &m.sources[m.heads[0].source]
 	if !top.it.Next() {
 		return m.retire()
 	}
-	top.load()
-	if m.live > 1 && !before(top, m.order[1]) {
-		m.sink()
+	prefix := m.load(top)
+	m.heads[0].prefix = prefix
+	if m.live > 1 && prefix >= m.heads[1].prefix {
+		m.sink(prefix)
 	}
 	return true
 }
@@ -197,44 +208,69 @@ func (m *Merging) Prev() bool {
 	if m.live == 0 {
 		return false
 	}
-	top := m.order[0]
+	top := &m.sources[m.heads[0].source]
 	if !top.it.Prev() {
 		return m.retire()
 	}
-	top.load()
-	if m.live > 1 && !before(m.order[1], top) {
-		m.sink()
+	prefix := m.load(top)
+	m.heads[0].prefix = prefix
+	if m.live > 1 && prefix >= m.heads[1].prefix {
+		m.sink(prefix)
 	}
 	return true
 }
 
 // retire takes the nearest source, which ended or failed, out of the walk.
 func (m *Merging) retire() bool {
-	top := m.order[0]
-	if err := top.it.Err(); err != nil {
+	top := m.heads[0]
+	if err := m.sources[top.source].it.Err(); err != nil {
 		return m.fail(err)
 	}
 	m.live--
-	copy(m.order, m.order[1:m.live+1])
-	m.order[m.live] = top
+	copy(m.heads, m.heads[1:m.live+1])
+	m.heads[m.live] = top
 	return m.live > 0
 }
 
-// sink moves the nearest source, which has passed at least the next one, to
-// its place.
-func (m *Merging) sink() {
-	top := m.order[0]
-	lo, hi := 1, m.live-1 // order[lo] is nearer than top; order[hi+1] is not
-	for lo < hi {
-		mid := int(uint(lo+hi+1) >> 1)
-		if m.nearer(m.order[mid], top) {
-			lo = mid
-		} else {
-			hi = mid - 1
+// sink moves the nearest source, which may have passed others, to its place.
+func (m *Merging) sink(prefix uint64) {
+	top := m.heads[0]
+	rest := m.heads[1:m.live]
+	tied := false
+	rank := 0 // how many of the rest are nearer
+	for i := range rest {
+		if rest[i].prefix < prefix { // compiled without a branch
+			rank++
 		}
 	}
-	copy(m.order, m.order[1:lo+1])
-	m.order[lo] = top
+	if rank < len(rest) && rest[rank].prefix == prefix {
+		for rank < len(rest) && rest[rank].prefix == prefix && m.nearer(rest[rank].source, top.source) {
+			rank++
+		}
+		tied = true
+	}
+	for i := range rank {
+		m.heads[i] = m.heads[i+1]
+	}
+	m.heads[rank] = top
+	if tied {
+		m.tie()
+	}
+}
+
+// tie counts that a prefix did not tell two keys apart. Too many mean that the
+// walk has left the keys that the window was chosen for.
+func (m *Merging) tie() {
+	w := &m.window
+	if w.ties++; w.ties < w.patience {
+		return
+	}
+	w.ties = 0
+	if m.chooseWindow() {
+		w.patience = patienceMin
+	} else {
+		w.patience = min(2*w.patience, patienceMax)
+	}
 }
 
 // Key implements Iterator.
@@ -242,7 +278,7 @@ func (m *Merging) Key() base.InternalKey {
 	if m.single != nil {
 		return m.single.Key()
 	}
-	top := m.order[0]
+	top := &m.sources[m.heads[0].source]
 	return base.InternalKey{User: top.user, Trailer: top.trailer}
 }
 
@@ -251,7 +287,7 @@ func (m *Merging) Value() []byte {
 	if m.single != nil {
 		return m.single.Value()
 	}
-	return m.order[0].it.Value()
+	return m.sources[m.heads[0].source].it.Value()
 }
 
 // Err implements Iterator.
