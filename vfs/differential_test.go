@@ -126,7 +126,7 @@ func (d *differ) step() (what, a, b string) {
 // fileStep does one operation on an open file.
 func (d *differ) fileStep(i int) (what, a, b string) {
 	f := d.open[i]
-	off, n := d.rng.Int64N(9000), d.rng.Int64N(3000)
+	off, n := d.rng.Int64N(9000), 1+d.rng.Int64N(3000)
 	if _, err := f.a.Size(); err == nil && d.rng.IntN(40) == 0 {
 		off = -off // whether that or a closed handle is told of first may differ
 	}

@@ -68,7 +68,10 @@ func dump(t testing.TB, m *Mem) string {
 func runs(data []byte) string {
 	var out []string
 	for len(data) > 0 {
-		n := len(data) - len(bytes.TrimLeft(data, string(data[:1])))
+		n := 1
+		for n < len(data) && data[n] == data[0] {
+			n++
+		}
 		c := string(data[:1])
 		if data[0] == 0 {
 			c = "0"

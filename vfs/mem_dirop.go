@@ -72,9 +72,19 @@ func (m *Mem) apply(op *dirOp) {
 	}
 }
 
-// commit makes the names in dir durable, and with them what came before in the
-// directories that they were moved from or to: half of a rename, or a move
-// into a directory that does not exist, must never be seen.
+// loses returns the inode that the operation takes a name from, or nil.
+func (op *dirOp) loses() *inode {
+	if op.kind == dirRemove {
+		return op.node
+	}
+	return op.replaced
+}
+
+// commit makes the names in dir durable, and with them those earlier changes of
+// other directories without which something would be lost or seen twice: the
+// other half of a rename, the creation of a directory that something was moved
+// to, another name of a file that lost one here. A journal that is written in
+// order, as of ext4, XFS and NTFS, would make all earlier changes durable.
 func (m *Mem) commit(dir *inode) {
 	if dir.dir.pending == 0 {
 		return
@@ -92,6 +102,9 @@ func (m *Mem) commit(dir *inode) {
 		op.dirs(func(d *inode) { changed[d] = true })
 		if op.kind == dirRename && op.from.dir != op.to.dir || exists[op.node] {
 			exists[op.to.dir] = true
+		}
+		if gone := op.loses(); gone != nil && gone.links > 0 {
+			exists[gone] = true
 		}
 	}
 	rest := m.pending[:0:0]
