@@ -170,9 +170,16 @@ func (f *Faulty) Free(dir string) (free uint64, err error) {
 }
 
 // Lock implements FS.
-func (f *Faulty) Lock(path string) (lock io.Closer, err error) {
+func (f *Faulty) Lock(path string) (io.Closer, error) { return f.lock(path, f.inner.Lock) }
+
+// LockShared implements FS.
+func (f *Faulty) LockShared(path string) (io.Closer, error) {
+	return f.lock(path, f.inner.LockShared)
+}
+
+func (f *Faulty) lock(path string, take func(string) (io.Closer, error)) (lock io.Closer, err error) {
 	err = f.do(Op{Kind: OpLock, Path: path}, func() error {
-		inner, err := f.inner.Lock(path)
+		inner, err := take(path)
 		if err == nil {
 			lock = &faultyLock{fs: f, inner: inner, path: path}
 		}

@@ -30,7 +30,7 @@ type Mem struct {
 	inodes   uint64              // the last number given out
 	unsynced map[*inode]struct{} // every file that is not clean, and maybe dead ones
 	pending  []*dirOp            // un-synced directory operations, oldest first
-	locked   map[*inode]bool
+	locked   map[*inode]int // -1: exclusive, n > 0: by n that share it
 	handles  int
 	capacity int64 // bytes; negative: no limit
 	used     int64 // bytes
@@ -41,7 +41,7 @@ var _ FS = (*Mem)(nil)
 // NewMem returns an empty file system that holds only its root directory and
 // has no size limit.
 func NewMem() *Mem {
-	m := &Mem{unsynced: map[*inode]struct{}{}, locked: map[*inode]bool{}, capacity: -1}
+	m := &Mem{unsynced: map[*inode]struct{}{}, locked: map[*inode]int{}, capacity: -1}
 	m.root = m.newInode(true)
 	m.root.links = 1
 	return m
@@ -429,7 +429,12 @@ func (m *Mem) Free(dir string) (uint64, error) {
 }
 
 // Lock implements FS.
-func (m *Mem) Lock(path string) (lock io.Closer, err error) {
+func (m *Mem) Lock(path string) (io.Closer, error) { return m.lock(path, true) }
+
+// LockShared implements FS.
+func (m *Mem) LockShared(path string) (io.Closer, error) { return m.lock(path, false) }
+
+func (m *Mem) lock(path string, exclusive bool) (lock io.Closer, err error) {
 	err = m.change(Op{Kind: OpLock, Path: path}, func() error {
 		at, err := m.findPlace(path)
 		if err != nil {
@@ -437,16 +442,22 @@ func (m *Mem) Lock(path string) (lock io.Closer, err error) {
 		}
 		n := at.node()
 		switch {
+		case n == nil && !exclusive:
+			return iofs.ErrNotExist
 		case n == nil:
 			if n, err = m.create(at, false); err != nil {
 				return err
 			}
 		case n.dir != nil:
 			return errIsDir
-		case m.locked[n]:
+		case m.locked[n] < 0 || exclusive && m.locked[n] > 0:
 			return ErrLocked
 		}
-		m.locked[n] = true
+		if exclusive {
+			m.locked[n] = -1
+		} else {
+			m.locked[n]++
+		}
 		lock = &memLock{memFile{m: m, node: n, path: path}}
 		m.handles++
 		n.handles++

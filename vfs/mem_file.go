@@ -185,5 +185,10 @@ func (f *memFile) close(also func()) error {
 type memLock struct{ file memFile }
 
 func (l *memLock) Close() error {
-	return l.file.close(func() { delete(l.file.m.locked, l.file.node) })
+	return l.file.close(func() {
+		locked, n := l.file.m.locked, l.file.node
+		if locked[n]--; locked[n] <= 0 {
+			delete(locked, n)
+		}
+	})
 }

@@ -130,7 +130,7 @@ type copier struct {
 
 func newCopier(from *Mem) *copier {
 	c := &copier{m: &Mem{
-		unsynced: map[*inode]struct{}{}, locked: map[*inode]bool{},
+		unsynced: map[*inode]struct{}{}, locked: map[*inode]int{},
 		inodes: from.inodes, capacity: from.capacity,
 	}, made: make(map[*inode]*inode, 16)}
 	c.m.ops.Store(from.ops.Load()) // so that tears differ from the parent's

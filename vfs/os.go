@@ -106,12 +106,21 @@ func (osFS) Free(dir string) (uint64, error) {
 const lockAttemptsMax = 16
 
 func (osFS) Lock(path string) (io.Closer, error) {
+	return lockFile(path, openLockFile, true)
+}
+
+func (osFS) LockShared(path string) (io.Closer, error) {
+	open := func(path string) (*os.File, error) { return openFile(path, os.O_RDONLY, 0) }
+	return lockFile(path, open, false)
+}
+
+func lockFile(path string, open func(string) (*os.File, error), exclusive bool) (io.Closer, error) {
 	for range lockAttemptsMax {
-		f, err := openLockFile(path)
+		f, err := open(path)
 		if err != nil {
 			return nil, err
 		}
-		if err := lockHandle(f); err != nil {
+		if err := lockHandle(f, exclusive); err != nil {
 			return nil, errors.Join(&iofs.PathError{Op: "lock", Path: path, Err: err}, f.Close())
 		}
 		// A lock on a file that has lost its name locks nobody out.

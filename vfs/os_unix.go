@@ -33,14 +33,18 @@ func retryEINTR(call func() error) error {
 // lockHandle takes a flock. It belongs to the open file, not to the process
 // like a POSIX lock, so a second handle of this process fails too, and closing
 // an unrelated handle of the file does not give it up.
-func lockHandle(f *os.File) error {
+func lockHandle(f *os.File, exclusive bool) error {
+	how := unix.LOCK_SH
+	if exclusive {
+		how = unix.LOCK_EX
+	}
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var lockErr error
 	err = conn.Control(func(fd uintptr) {
-		lockErr = retryEINTR(func() error { return unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB) })
+		lockErr = retryEINTR(func() error { return unix.Flock(int(fd), how|unix.LOCK_NB) })
 	})
 	if err == nil {
 		err = lockErr

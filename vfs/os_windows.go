@@ -47,7 +47,11 @@ func isReadOnly(err error) bool {
 
 // lockHandle locks the byte at the largest offset, which holds no data, so
 // that the file stays readable to others.
-func lockHandle(f *os.File) error {
+func lockHandle(f *os.File, exclusive bool) error {
+	flags := uint32(windows.LOCKFILE_FAIL_IMMEDIATELY)
+	if exclusive {
+		flags |= windows.LOCKFILE_EXCLUSIVE_LOCK
+	}
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return err
@@ -55,8 +59,7 @@ func lockHandle(f *os.File) error {
 	var lockErr error
 	err = conn.Control(func(fd uintptr) {
 		at := windows.Overlapped{Offset: ^uint32(0), OffsetHigh: ^uint32(0) >> 1}
-		lockErr = windows.LockFileEx(windows.Handle(fd),
-			windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &at)
+		lockErr = windows.LockFileEx(windows.Handle(fd), flags, 0, 1, 0, &at)
 	})
 	if err == nil {
 		err = lockErr

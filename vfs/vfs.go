@@ -81,6 +81,10 @@ type FS interface {
 	// error matches ErrLocked. Closing the result, or the death of the
 	// process, gives the lock up. The file stays.
 	Lock(path string) (io.Closer, error)
+	// LockShared takes a lock that any number of holders share, and that
+	// excludes Lock. It writes nothing: the file must exist, or the error is
+	// fs.ErrNotExist. Otherwise it is like Lock.
+	LockShared(path string) (io.Closer, error)
 	// Free returns the bytes that an unprivileged process can still allocate
 	// below dir, math.MaxUint64 if that is not known.
 	Free(dir string) (bytes uint64, err error)
