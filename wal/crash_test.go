@@ -318,9 +318,9 @@ func runWorld(t testing.TB, seed uint64, steps, max int, images *int) {
 // at every operation of random histories, and again during each recovery.
 // CORDWOOD_SOAK=n runs n times as many, from a seed that it prints.
 func TestCrashLeavesAPrefixWithEverythingSynced(t *testing.T) {
-	worlds, seed := 24, uint64(1)
+	worlds, seed := 12, uint64(1)
 	if testing.Short() {
-		worlds = 8
+		worlds = 4
 	}
 	if n, _ := strconv.Atoi(os.Getenv("CORDWOOD_SOAK")); n > 0 {
 		worlds, seed = worlds*n, rand.Uint64()

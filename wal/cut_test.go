@@ -71,6 +71,9 @@ func TestCutByTheCallerSurvivesACrashAtEveryStepOfItsRepair(t *testing.T) {
 		must(t, Repair(m, testDir, *res.Cut))
 		must(t, Repair(m, testDir, *res.Cut))
 		m.SetHook(nil)
+		if items := m.Unsynced(); len(items) > 0 {
+			t.Fatalf("repaired, but not durable: %v", items)
+		}
 		if r := mustReplay(t, m, 0); r.Cut != nil || len(r.records) != refuse || r.EndLSN != res.EndLSN {
 			t.Fatalf("after repair: %+v", r)
 		}
