@@ -85,6 +85,8 @@ func newTable(t testing.TB, opts WriterOptions, c *cache.Cache, entries []iterat
 	return openTable(t, fs, "t.sst", c)
 }
 
+func newCacheUnmanaged() *cache.Cache { return cache.New(1 << 20) }
+
 func newCache(t testing.TB, capacity int64) *cache.Cache {
 	c := cache.New(capacity)
 	t.Cleanup(c.Close)
@@ -191,8 +193,13 @@ func sameEntry(got, want iterator.Iterator, gotOK, wantOK bool) error {
 
 // checkScans compares full scans both ways with entries.
 func checkScans(r *Reader, opts IterOptions, entries []iterator.Entry) (err error) {
-	it, model := r.NewIter(opts), iterator.NewSlice(entries)
+	it := r.NewIter(opts)
 	defer func() { err = errors.Join(err, it.Close()) }()
+	return checkScansOf(it, entries)
+}
+
+func checkScansOf(it iterator.Iterator, entries []iterator.Entry) error {
+	model := iterator.NewSlice(entries)
 	for gotOK, wantOK := it.First(), model.First(); ; gotOK, wantOK = it.Next(), model.Next() {
 		if err := sameEntry(it, model, gotOK, wantOK); err != nil {
 			return fmt.Errorf("forward: %w", err)

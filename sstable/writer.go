@@ -138,8 +138,10 @@ func (w *Writer) Add(key base.InternalKey, payload []byte) error {
 	return w.fail(w.out.err)
 }
 
-// fail makes the first error sticky.
+// fail makes the first error sticky. One of the output comes first: behind it,
+// offsets make no sense.
 func (w *Writer) fail(err error) error {
+	err = cmp.Or(w.out.err, err)
 	if err != nil && w.err == nil {
 		w.err = err
 		w.out.close()
