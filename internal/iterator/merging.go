@@ -12,11 +12,10 @@ import (
 //
 // It keeps its sources sorted by their current keys, nearest first. A step
 // moves the nearest source and, unless that stays the nearest, as it does for
-// whole runs of entries when sources differ in size, puts it back into its
-// place. For the tens of sources that an LSM tree has, counting the nearer ones
-// without a branch and shifting them costs less than the unpredictable branches
-// of a loser tree (Knuth, TAOCP vol. 3, 5.4.1), and the second-nearest is at
-// hand.
+// whole runs of entries when sources differ in size, inserts it at its new
+// place. For the tens of sources that an LSM tree has, that costs less than a
+// loser tree (Knuth, TAOCP vol. 3, 5.4.1): it runs through a few cache lines
+// and mispredicts one branch, where it stops, not one per level of a tree.
 //
 // Sources always stand on the far side of the current entry, seen in the
 // direction of the walk: walking forward, every other source stands on its
@@ -234,25 +233,17 @@ func (m *Merging) retire() bool {
 
 // sink moves the nearest source, which may have passed others, to its place.
 func (m *Merging) sink(prefix uint64) {
-	top := m.heads[0]
-	rest := m.heads[1:m.live]
-	tied := false
-	rank := 0 // how many of the rest are nearer
-	for i := range rest {
-		if rest[i].prefix < prefix { // compiled without a branch
-			rank++
-		}
+	heads := m.heads[:m.live]
+	top := heads[0]
+	i := 1
+	for ; i < len(heads) && heads[i].prefix < prefix; i++ {
+		heads[i-1] = heads[i]
 	}
-	if rank < len(rest) && rest[rank].prefix == prefix {
-		for rank < len(rest) && rest[rank].prefix == prefix && m.nearer(rest[rank].source, top.source) {
-			rank++
-		}
-		tied = true
+	tied := i < len(heads) && heads[i].prefix == prefix
+	for ; i < len(heads) && heads[i].prefix == prefix && m.nearer(heads[i].source, top.source); i++ {
+		heads[i-1] = heads[i]
 	}
-	for i := range rank {
-		m.heads[i] = m.heads[i+1]
-	}
-	m.heads[rank] = top
+	heads[i-1] = top
 	if tied {
 		m.tie()
 	}
