@@ -1,0 +1,177 @@
+package db
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"time"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+)
+
+// Batch collects writes that Apply commits together. The zero value is an
+// empty batch, and Reset makes a used one empty again with its memory kept.
+// Keys and values are copied as they are added. Later writes of a batch win
+// over earlier ones. A Batch is used by one goroutine at a time.
+type Batch struct {
+	ops   []byte  // encoded operations, without the large ones
+	large []large // operations with values that may go to the value log
+	count uint32
+	bytes int64 // keys and values
+	merge bool  // has a Merge
+	err   error // first failed write: sticky until Reset
+}
+
+// large is an operation whose value is kept out of Batch.ops, so that it can
+// go to the value log without being copied again.
+type large struct {
+	at     int // its place: an offset in Batch.ops
+	kind   base.Kind
+	expiry uint64
+	key    []byte
+	value  []byte
+}
+
+// batchLargeBytes is the value length from which a batch keeps values apart.
+const batchLargeBytes = 512
+
+// NewBatch returns an empty batch.
+func (db *DB) NewBatch() *Batch { return new(Batch) }
+
+// Put sets key to value.
+func (b *Batch) Put(key, value []byte) error {
+	return b.set(base.KindSet, key, 0, value, true)
+}
+
+// PutTTL sets key to value until ttl from now, by the machine's clock. ttl is
+// positive.
+func (b *Batch) PutTTL(key, value []byte, ttl time.Duration) error {
+	return b.putTTL(key, value, ttl, time.Now(), true)
+}
+
+func (b *Batch) putTTL(key, value []byte, ttl time.Duration, now time.Time, own bool) error {
+	expiry, err := expiryAfter(now, ttl)
+	if err != nil {
+		return b.fail(err)
+	}
+	return b.set(base.KindSet|base.FlagExpiry, key, expiry, value, own)
+}
+
+// expiryAfter is now + ttl in nanoseconds since the Unix epoch.
+func expiryAfter(now time.Time, ttl time.Duration) (uint64, error) {
+	nanos := now.UnixNano()
+	if ttl <= 0 || nanos < 0 || int64(ttl) > math.MaxInt64-nanos {
+		return 0, ErrInvalidTTL
+	}
+	return uint64(nanos) + uint64(ttl), nil
+}
+
+// Delete removes key; it is no error if there is none.
+func (b *Batch) Delete(key []byte) error {
+	return b.add(base.KindDelete, key, nil)
+}
+
+// DeleteRange removes every key of r. Its cost does not depend on how many
+// there are. r needs no bounds: All() removes everything.
+func (b *Batch) DeleteRange(r Range) error {
+	if r.empty() {
+		if r.bounded && bytes.Compare(r.lower, r.upper) > 0 {
+			return b.fail(ErrInvalidRange)
+		}
+		return b.err
+	}
+	upper := r.upper
+	if !r.bounded {
+		upper = keyInfinity
+	}
+	if len(upper) > MaxKeyBytes+1 {
+		return b.fail(ErrKeyTooLarge)
+	}
+	return b.add(base.KindRangeDelete, r.lower, upper)
+}
+
+// keyInfinity is after every key that can be stored.
+var keyInfinity = bytes.Repeat([]byte{0xff}, MaxKeyBytes+1)
+
+// Merge adds an operand for the store's merge operator to key.
+func (b *Batch) Merge(key, operand []byte) error {
+	if len(operand) > MaxValueBytes {
+		return b.fail(ErrValueTooLarge)
+	}
+	b.merge = true
+	return b.add(base.KindMerge, key, operand)
+}
+
+// Len is the number of writes in the batch.
+func (b *Batch) Len() int { return int(b.count) }
+
+// Bytes is the length of the batch's keys and values together.
+func (b *Batch) Bytes() int64 { return b.bytes }
+
+// Reset makes the batch empty and clears its error.
+func (b *Batch) Reset() {
+	clear(b.large)
+	*b = Batch{ops: b.ops[:0], large: b.large[:0]}
+}
+
+func (b *Batch) fail(err error) error {
+	if b.err == nil {
+		b.err = err
+	}
+	return err
+}
+
+// room checks the limits for one more write.
+func (b *Batch) room(key, value []byte) error {
+	size := int64(len(key)) + int64(len(value))
+	switch {
+	case b.err != nil:
+		return b.err
+	case len(key) > MaxKeyBytes:
+		return b.fail(ErrKeyTooLarge)
+	case len(value) > MaxValueBytes:
+		return b.fail(ErrValueTooLarge)
+	case b.bytes > MaxBatchBytes-size, b.count == math.MaxUint32:
+		return b.fail(ErrBatchTooLarge)
+	}
+	b.bytes += size
+	b.count++
+	return nil
+}
+
+// add encodes an operation whose payload stays inline whatever its length.
+func (b *Batch) add(kind base.Kind, key, payload []byte) error {
+	if err := b.room(key, payload); err != nil {
+		return err
+	}
+	b.ops = base.AppendOp(b.ops, base.Op{Kind: kind, Key: key, Payload: payload})
+	return nil
+}
+
+// set encodes a set. own says that a large value must be copied, because it
+// has to outlive the call.
+func (b *Batch) set(kind base.Kind, key []byte, expiry uint64, value []byte, own bool) error {
+	if err := b.room(key, value); err != nil {
+		return err
+	}
+	if len(value) < batchLargeBytes {
+		b.ops = appendSet(b.ops, kind, key, expiry, value)
+		return nil
+	}
+	if own {
+		key, value = bytes.Clone(key), bytes.Clone(value)
+	}
+	b.large = append(b.large, large{len(b.ops), kind, expiry, key, value})
+	return nil
+}
+
+// appendSet encodes a set with its value inline.
+func appendSet(dst []byte, kind base.Kind, key []byte, expiry uint64, value []byte) []byte {
+	dst = base.AppendOpKey(dst, kind, 0, key)
+	n := len(value)
+	if kind.HasExpiry() {
+		n += 8
+	}
+	dst = binary.AppendUvarint(dst, uint64(n))
+	return base.AppendPayload(dst, kind, expiry, value)
+}

@@ -1,0 +1,137 @@
+package db
+
+import (
+	"errors"
+	"time"
+)
+
+// Close ends the store. It waits for calls in progress, writes what is in
+// memory to tables, so that the next Open has nothing to replay, and releases
+// everything. Calls after it return ErrClosed; open cursors and snapshots are
+// closed, and reported as Leak events. A second Close waits for the first and
+// returns the same.
+//
+// After an error nothing is lost that was committed: the next Open finds it in
+// the log.
+func (db *DB) Close() error {
+	db.mu.Lock()
+	if db.closed {
+		db.mu.Unlock()
+		<-db.done
+		return db.closeErr
+	}
+	db.closed = true
+	db.mu.Unlock()
+	defer close(db.done)
+	db.closeErr = db.close()
+	return db.closeErr
+}
+
+func (db *DB) close() error {
+	db.pipeline.Close(ErrClosed)
+	var errs []error
+	if db.failure.Load() == nil && !db.opts.ReadOnly {
+		errs = append(errs, db.flushLast())
+	}
+	db.mu.Lock()
+	db.stopping = true
+	db.changed.Broadcast()
+	db.mu.Unlock()
+	db.stop()
+	db.workers.Wait()
+	if !db.opts.ReadOnly && db.failure.Load() == nil {
+		errs = append(errs, db.closeLogs())
+	} else {
+		errs = append(errs, db.dropLogs())
+	}
+	cursors, snapshots := db.opened.closeAll()
+	for _, where := range cursors {
+		db.reportLeak("cursor", where)
+	}
+	for _, where := range snapshots {
+		db.reportLeak("snapshot", where)
+	}
+	db.mu.Lock()
+	s := db.state.Swap(nil)
+	db.changed.Broadcast()
+	db.mu.Unlock()
+	if s != nil {
+		db.release(s)
+	}
+	// A cursor may have been opened between the two steps.
+	cursors, _ = db.opened.closeAll()
+	for _, where := range cursors {
+		db.reportLeak("cursor", where)
+	}
+	db.awaitReaders()
+	if !db.opts.ReadOnly {
+		db.removeObsolete()
+	}
+	return errors.Join(append(errs, db.abandon())...)
+}
+
+func (db *DB) reportLeak(what, where string) {
+	db.opts.Logger.Warn("left open until Close", "what", what, "where", where)
+	db.events.post(Leak{What: what, Where: where})
+}
+
+// flushLast writes the memtables to tables. No commit is in progress.
+func (db *DB) flushLast() error {
+	if !db.w.mem.Empty() {
+		if err := db.freezeLast(); err != nil {
+			return classify(err)
+		}
+	}
+	return classify(db.waitFor(db.ctx, func() (bool, error) {
+		s := db.state.Load()
+		return s == nil || len(s.mems) == 1, db.jobs.flushErr
+	}))
+}
+
+// freezeLast freezes the last memtable of the store.
+func (db *DB) freezeLast() error {
+	if err := db.openWAL(); err != nil {
+		return err
+	}
+	return db.freeze()
+}
+
+// closeLogs syncs, seals and closes the files that take writes.
+func (db *DB) closeLogs() error {
+	err := db.syncLogs()
+	db.retireValues(0)
+	return errors.Join(err, db.sealReplaced(), db.dropLogs())
+}
+
+// dropLogs closes the files that take writes as they are.
+func (db *DB) dropLogs() error {
+	a := &db.active
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	files := a.replaced
+	for _, f := range []*valueFile{a.values, a.next} {
+		if f != nil {
+			files = append(files, f)
+		}
+	}
+	a.values, a.next, a.replaced = nil, nil, nil
+	var errs []error
+	for _, f := range files {
+		errs = append(errs, f.Close())
+	}
+	if log := db.w.created; log != nil {
+		errs = append(errs, log.Close())
+		db.w.created = nil
+	}
+	return errors.Join(errs...)
+}
+
+// awaitReaders waits until the last reader has released its read state.
+func (db *DB) awaitReaders() {
+	for db.readers.Load() > 0 {
+		pause()
+	}
+}
+
+// pause lets others run, while waiting for something that is about to happen.
+func pause() { time.Sleep(50 * time.Microsecond) }

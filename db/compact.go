@@ -1,0 +1,311 @@
+package db
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/cordwood-db/cordwood/compaction"
+	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/manifest"
+	"github.com/cordwood-db/cordwood/sstable"
+)
+
+// Compact merges every table that holds keys of r down to the last level, so
+// that overwritten, deleted and expired data of r gives its space back as far
+// as no snapshot needs it. It flushes first. The value log's share is
+// collected by itself, or by CollectGarbage.
+func (db *DB) Compact(ctx context.Context, r Range) error {
+	if r.empty() {
+		return db.writable()
+	}
+	if err := db.Flush(ctx); err != nil {
+		return err
+	}
+	var start, end []byte
+	if len(r.lower) > 0 {
+		start = r.lower
+	}
+	if r.bounded {
+		end = r.upper
+	}
+	for level := 0; level < manifest.NumLevels; {
+		job, busy, err := db.nextManual(level, start, end)
+		switch {
+		case err != nil:
+			return err
+		case job == nil && !busy:
+			level++
+			continue
+		case job == nil:
+			if err := db.awaitChange(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := db.compact(ctx, job); err != nil {
+			return classify(err)
+		}
+	}
+	return nil
+}
+
+// job is a compaction on its way.
+type job struct {
+	plan    *compaction.Plan
+	version *manifest.Version // with a reference
+}
+
+// nextManual picks one step of a manual compaction. busy says that what is left
+// to do collides with other compactions.
+func (db *DB) nextManual(level int, start, end []byte) (*job, bool, error) {
+	s, _ := db.acquire()
+	if s == nil {
+		return nil, false, ErrClosed
+	}
+	defer db.release(s)
+	opts, err := db.pickOptions(s)
+	if err != nil {
+		return nil, false, err
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if cur := db.state.Load(); cur == nil || cur.version != s.version {
+		return nil, true, nil // a newer version: look again
+	}
+	plan := compaction.PickRange(s.version, compaction.Busy{Plans: db.jobs.plans}, opts, level, start, end)
+	if plan == nil {
+		return nil, len(db.jobs.plans) > 0 && db.collidesLocked(level, s.version, start, end), nil
+	}
+	return db.startLocked(plan, s.version), false, nil
+}
+
+// collidesLocked reports whether a running compaction works on tables of the
+// level that hold keys of the range.
+func (db *DB) collidesLocked(level int, v *manifest.Version, start, end []byte) bool {
+	return slices.ContainsFunc(v.Overlaps(level, start, end), func(t *manifest.TableMeta) bool {
+		return t.Compacting && !db.damagedLocked(base.FileTable, t.Num)
+	})
+}
+
+// awaitChange waits until something changed.
+func (db *DB) awaitChange(ctx context.Context) error {
+	first := true
+	return db.waitFor(ctx, func() (bool, error) {
+		if db.state.Load() == nil {
+			return false, ErrClosed
+		}
+		done := !first
+		first = false
+		return done, nil
+	})
+}
+
+// compactLoop is a worker that runs one compaction at a time.
+func (db *DB) compactLoop() {
+	var b backoff
+	for {
+		job, err := db.nextCompaction()
+		if err == nil && job == nil {
+			return
+		}
+		if err == nil {
+			err = db.compact(db.ctx, job)
+		}
+		if err == nil {
+			b.reset()
+			continue
+		}
+		if !db.jobFailed("compaction", err, &b) {
+			return
+		}
+	}
+}
+
+// nextCompaction waits for a compaction that is worth it. nil: no more work.
+func (db *DB) nextCompaction() (*job, error) {
+	for {
+		s, _ := db.acquire()
+		if s == nil {
+			return nil, nil
+		}
+		job, again, err := db.pick(s)
+		db.release(s)
+		if err != nil || job != nil || !again {
+			return job, err
+		}
+	}
+}
+
+// pick picks from s, or waits for a change where there is nothing to do.
+func (db *DB) pick(s *readState) (j *job, again bool, err error) {
+	opts, err := db.pickOptions(s)
+	if err != nil {
+		return nil, false, err
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.stopping || db.failure.Load() != nil {
+		return nil, false, nil
+	}
+	if cur := db.state.Load(); cur == nil || cur.version != s.version {
+		return nil, cur != nil, nil
+	}
+	if plan := compaction.Pick(s.version, compaction.Busy{Plans: db.jobs.plans}, opts); plan != nil {
+		return db.startLocked(plan, s.version), false, nil
+	}
+	db.changed.Wait()
+	return nil, true, nil
+}
+
+// startLocked marks the tables of plan as taken.
+func (db *DB) startLocked(plan *compaction.Plan, v *manifest.Version) *job {
+	plan.Tables(func(_ int, t *manifest.TableMeta) { t.Compacting = true })
+	db.jobs.plans = append(db.jobs.plans, plan)
+	v.Ref()
+	return &job{plan, v}
+}
+
+// finish undoes startLocked. Tables that turned out to be damaged stay taken.
+func (db *DB) finish(j *job) {
+	db.mu.Lock()
+	j.plan.Tables(func(_ int, t *manifest.TableMeta) {
+		t.Compacting = db.damagedLocked(base.FileTable, t.Num)
+	})
+	db.jobs.plans = slices.DeleteFunc(db.jobs.plans, func(p *compaction.Plan) bool { return p == j.plan })
+	db.changed.Broadcast()
+	db.mu.Unlock()
+	j.version.Unref()
+	db.wakeCleaner()
+}
+
+// pickOptions are the settings that compactions are picked by.
+func (db *DB) pickOptions(s *readState) (compaction.PickOptions, error) {
+	tombs, err := db.tableRangeDels(s)
+	if err != nil {
+		return compaction.PickOptions{}, err
+	}
+	o := db.sizeOptions()
+	o.Now = db.now(s.version)
+	o.RangeDels = tombs
+	o.Snapshots = db.snapshotSeqs()
+	o.SnapshotMin = base.SeqNumMax
+	if len(o.Snapshots) > 0 {
+		o.SnapshotMin = o.Snapshots[0]
+	}
+	return o, nil
+}
+
+// sizeOptions is the part of pickOptions that does not depend on a version.
+func (db *DB) sizeOptions() compaction.PickOptions {
+	return compaction.PickOptions{
+		BaseBytesMax:     4 * uint64(db.opts.MemtableBytes),
+		TargetTableBytes: uint64(db.opts.TableBytes),
+		SpaceSlack:       min(0.08/db.replacedShare(), 1),
+	}
+}
+
+// debt is how many bytes of tables wait to be compacted.
+func (db *DB) debt(v *manifest.Version) uint64 { return compaction.Debt(v, db.sizeOptions()) }
+
+// compactionEnv is what writing tables needs.
+func (db *DB) compactionEnv() *compaction.Env {
+	return &compaction.Env{
+		FS: db.fs, Dir: db.dir,
+		NewFileNum: db.set.NewFileNum, NewID: db.rand.next,
+		Tables: db.tables,
+		Merge:  db.opts.Merge,
+		Writer: sstable.WriterOptions{
+			BlockBytes: db.opts.BlockBytes, FilterBitsPerKey: db.opts.FilterBitsPerKey,
+			Compression: db.opts.Compression.kind(), Codec: db.codec,
+		},
+	}
+}
+
+// compact runs a compaction and applies its edit.
+func (db *DB) compact(ctx context.Context, j *job) error {
+	defer db.finish(j)
+	start := time.Now()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(db.ctx, cancel)()
+	// The snapshots are listed after the version was fixed: one opened later
+	// reads at a sequence number that no input is above.
+	edit, stats, err := compaction.Run(ctx, db.compactionEnv(), j.version, j.plan, db.snapshotSeqs(), db.now(j.version))
+	if err != nil {
+		if isCorruption(err) {
+			db.blameTables(ctx, j, err)
+		}
+		return err
+	}
+	var made []*manifest.TableMeta
+	if !j.plan.TrivialMove {
+		for _, a := range edit.Added {
+			made = append(made, a.Meta)
+		}
+	}
+	db.finishEdit(edit, 0, made)
+	if err := db.applyTables(edit, made, nil); err != nil {
+		return err
+	}
+	db.noteCompaction(j.plan, edit, stats, time.Since(start))
+	return nil
+}
+
+// blameTables finds out which inputs of a failed compaction are damaged, so
+// that the others can still be compacted.
+func (db *DB) blameTables(ctx context.Context, j *job, cause error) {
+	found := false
+	j.plan.Tables(func(_ int, t *manifest.TableMeta) {
+		if err := db.verifyTable(ctx, t); isCorruption(err) {
+			found = true
+			db.noteDamage(base.FileTable, t.Num, err)
+		}
+	})
+	if found {
+		return
+	}
+	// What was damaged a moment ago now reads well, or is not in one place:
+	// leave all of it alone.
+	j.plan.Tables(func(_ int, t *manifest.TableMeta) { db.noteDamage(base.FileTable, t.Num, cause) })
+}
+
+// verifyTable checks every checksum of a table.
+func (db *DB) verifyTable(ctx context.Context, t *manifest.TableMeta) error {
+	h, err := db.tables.Get(t.Num, t.ID)
+	if err != nil {
+		return err
+	}
+	defer h.Release()
+	return h.Verify(ctx)
+}
+
+// noteCompaction tells of a compaction that is done.
+func (db *DB) noteCompaction(plan *compaction.Plan, edit *manifest.Edit, stats compaction.Stats, took time.Duration) {
+	var discarded, written, bytesOut uint64
+	for _, n := range edit.Discards {
+		discarded += n
+	}
+	for _, t := range plan.Inputs[0] {
+		written += t.VlogBytes
+	}
+	if plan.StartLevel != plan.OutputLevel && !plan.TrivialMove && !plan.DeleteOnly {
+		db.noteReplaced(written, discarded)
+	}
+	tablesIn := 0
+	plan.Tables(func(int, *manifest.TableMeta) { tablesIn++ })
+	if !plan.TrivialMove {
+		for _, a := range edit.Added {
+			bytesOut += a.Meta.Size
+		}
+	}
+	m := &db.metrics
+	m.compactions.Add(1)
+	m.compactedRead.Add(stats.TableBytesIn)
+	m.compactedWritten.Add(bytesOut)
+	db.opts.Logger.Info("compaction", "reason", plan.Reason.String(), "from", plan.StartLevel, "to", plan.OutputLevel,
+		"move", plan.TrivialMove, "drop", plan.DeleteOnly, "tablesIn", tablesIn, "tablesOut", len(edit.Added),
+		"bytesIn", plan.InputBytes(), "bytesOut", bytesOut, "took", took)
+	db.events.post(CompactionDone{Reason: plan.Reason.String(), FromLevel: plan.StartLevel, ToLevel: plan.OutputLevel,
+		TablesIn: tablesIn, TablesOut: len(edit.Added), BytesIn: plan.InputBytes(), BytesOut: bytesOut, Took: took})
+}

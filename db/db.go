@@ -1,0 +1,184 @@
+package db
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/internal/cache"
+	"github.com/cordwood-db/cordwood/internal/commit"
+	"github.com/cordwood-db/cordwood/internal/compress"
+	"github.com/cordwood-db/cordwood/manifest"
+	"github.com/cordwood-db/cordwood/sstable"
+	"github.com/cordwood-db/cordwood/vfs"
+	"github.com/cordwood-db/cordwood/vlog"
+)
+
+// DB is an open store. Its methods may be called from any number of
+// goroutines, unless they say otherwise. Close it when done.
+type DB struct {
+	// Immutable after Open.
+	opts     Options
+	fs       vfs.FS
+	dir      string
+	lock     io.Closer // nil when read-only
+	codec    *compress.Codec
+	cache    *cache.Cache
+	tables   *sstable.TableCache
+	values   *vlog.FileCache
+	set      *manifest.Set
+	pipeline *commit.Pipeline
+	rand     *idSource
+
+	// Atomic.
+	state   atomic.Pointer[readState] // nil once closed
+	visible atomic.Uint64             // last published sequence number
+	failure atomic.Pointer[failure]   // why the store takes no writes; sticky
+	full    atomic.Bool               // no room on disk at the last try
+	readers atomic.Int64              // read states that somebody holds
+
+	// The commit side, touched only by the pipeline's Write callback, by
+	// functions it calls, and inside pipeline.Exclusive.
+	w writer
+
+	active  activeLogs  // WAL and value-log files that take writes; own mutex
+	stall   throttle    // back-pressure; atomics
+	space   space       // size of the value log; atomics
+	metrics counters    // atomics
+	events  *eventQueue // own synchronisation
+	opened  registry    // open snapshots and cursors; own mutex
+
+	// installMu serialises edits with the read states that show them, so that
+	// no state can hold a memtable beside the table it was flushed to.
+	// Taken before mu; held across the MANIFEST's I/O.
+	installMu sync.Mutex
+
+	// gcMu lets one collection of value-log files run at a time, since two
+	// could choose the same files. Taken before installMu.
+	gcMu sync.Mutex
+
+	// mu guards what follows. No I/O under it.
+	mu       sync.Mutex
+	changed  sync.Cond // broadcast when any of it, or the read state, changed
+	jobs     jobs
+	stopping bool
+	closed   bool
+	closeErr error
+	done     chan struct{} // closed when Close has finished
+
+	stop    context.CancelFunc // ends background work
+	ctx     context.Context
+	workers sync.WaitGroup
+	cleanC  chan struct{} // wakes the cleaner; one slot
+}
+
+// failure is the error that made the store read-only.
+type failure struct{ err error }
+
+// readOnlyErr is the error of writes, or nil if the store takes them.
+func (db *DB) readOnlyErr() error {
+	if db.opts.ReadOnly {
+		return ErrReadOnly
+	}
+	if f := db.failure.Load(); f != nil {
+		return f.err
+	}
+	return nil
+}
+
+// fail makes the store read-only for good, for the first cause it is given.
+// It returns the error that writers see.
+func (db *DB) fail(cause error) error {
+	f := &failure{fmt.Errorf("%w: %w", ErrReadOnly, cause)}
+	if db.failure.CompareAndSwap(nil, f) {
+		db.opts.Logger.Error("store is read-only", "cause", cause)
+		db.events.post(BackgroundError{Err: cause})
+		db.broadcast()
+	}
+	return db.failure.Load().err
+}
+
+// broadcast wakes whoever waits for a change.
+func (db *DB) broadcast() {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.changed.Broadcast()
+}
+
+// wakeCleaner tells the cleaner that files may have become obsolete.
+func (db *DB) wakeCleaner() {
+	select {
+	case db.cleanC <- struct{}{}:
+	default:
+	}
+}
+
+// installLocked makes mems and version the read state; it takes over the
+// reference to version. The caller holds mu (and installMu, if the version is
+// a new one).
+func (db *DB) installLocked(mems []*table, version *manifest.Version) {
+	old := db.state.Load()
+	var tombs *tableTombs
+	if old != nil && old.version == version {
+		tombs = old.tombs
+	} else {
+		tombs = newTableTombs(version)
+	}
+	db.readers.Add(1)
+	db.state.Store(newReadState(mems, version, tombs))
+	db.changed.Broadcast()
+	if old != nil {
+		db.release(old)
+	}
+}
+
+// apply writes edit to the MANIFEST and installs the version it gives.
+// prepare, if not nil, may amend the edit to the newest version; drop, if not
+// nil, picks the memtables that the edit replaces.
+func (db *DB) apply(edit *manifest.Edit, prepare func(*manifest.Version) error, drop func(*table) bool) error {
+	db.installMu.Lock()
+	defer db.installMu.Unlock()
+	version, err := db.set.Apply(edit, prepare)
+	if err != nil {
+		return err
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	state := db.state.Load()
+	if state == nil {
+		version.Unref()
+		return ErrClosed
+	}
+	mems := state.mems
+	var gone []*table
+	if drop != nil {
+		kept := make([]*table, 0, len(mems))
+		for _, m := range mems {
+			if drop(m) {
+				gone = append(gone, m)
+			} else {
+				kept = append(kept, m)
+			}
+		}
+		mems = kept
+	}
+	db.installLocked(mems, version)
+	for _, m := range gone {
+		m.unref()
+	}
+	db.updatePressureLocked()
+	return nil
+}
+
+// now is the time by which entries expire: the clock, but never before what
+// expired data has been dropped for already.
+func (db *DB) now(v *manifest.Version) uint64 {
+	nanos := max(db.opts.Clock().UnixNano(), 0)
+	return max(uint64(nanos), v.ExpiryHorizon)
+}
+
+// snapshotSeqs are the sequence numbers that open snapshots read at, ascending.
+func (db *DB) snapshotSeqs() []base.SeqNum { return db.opened.snapshotSeqs() }

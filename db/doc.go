@@ -1,0 +1,64 @@
+// Package db is Cordwood: an embedded, ordered key-value store for one process.
+//
+// A store is a log-structured merge tree with key-value separation. Small
+// values live in its sorted tables; values of [Options.ValueThreshold] bytes
+// or more are written once, to a value log.
+//
+//	store, err := db.Open("/var/lib/app", nil)
+//	if err != nil { ... }
+//	defer store.Close()
+//
+//	err = store.Put([]byte("user/7"), []byte("Ada"))
+//	value, err := store.Get([]byte("user/7"))
+//
+// # Nouns
+//
+//   - A [DB] is an open store. One process owns a directory at a time.
+//   - A [Batch] is a set of writes that [DB.Apply] makes visible, and durable,
+//     all at once or not at all.
+//   - A [Snapshot] is the store as it was at one moment.
+//   - A [Range] is a part of the key space: [All], [Prefix], [Between].
+//   - [DB.Scan] walks a range with a for loop; a [Cursor] walks it in both
+//     directions from any point. Both yield items; the value of an [Item] is
+//     read only when asked for.
+//
+// # Durability
+//
+// [Sync] makes a commit wait until it survives power loss. [NoSync], the
+// default, returns when it survives the death of the process; power loss can
+// then take away at most the commits of the last [Options.SyncInterval], and
+// only a suffix of them. A synced commit makes every earlier one durable.
+//
+// # Errors
+//
+// Point reads return [ErrNotFound]. Damaged bytes give an error that errors.As
+// finds as a [*CorruptionError]: never a wrong value and never a missing one.
+// A full disk gives [ErrDiskFull] and clears by itself when space returns. Any
+// other failure to write makes the store read-only until it is opened again:
+// writes then return an error that wraps [ErrReadOnly] and the cause. Calls on
+// a closed store return [ErrClosed].
+//
+// # Keys, values and limits
+//
+// Keys are byte strings in bytewise order, from empty up to [MaxKeyBytes].
+// Values go from empty up to [MaxValueBytes], batches up to [MaxBatchBytes].
+// What is larger is refused before anything is written. Slices that are passed
+// in are not kept after the call returns; slices that come back from [DB.Get]
+// and its like belong to the caller.
+//
+// # Concurrency
+//
+// A DB and a Snapshot may be used by any number of goroutines. A Batch and a
+// Cursor belong to one goroutine at a time. Readers never wait for writers.
+//
+// # Memory and disk
+//
+// [Options.MemoryMax] bounds what the store keeps in memory: memtables, cached
+// blocks, filters and indexes. Value-log garbage collection and compaction run
+// by themselves and hold the disk to about [Options.SpaceAmpMax] bytes for each
+// live byte.
+//
+// # In memory
+//
+// With Options.FS set to [vfs.NewMem] the same engine runs without a disk.
+package db

@@ -1,0 +1,73 @@
+package db
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/vfs"
+)
+
+// Errors of single calls: the store is well.
+var (
+	// ErrNotFound says that the key has no value.
+	ErrNotFound = base.ErrNotFound
+	// ErrKeyTooLarge says that a key is longer than MaxKeyBytes.
+	ErrKeyTooLarge = base.ErrKeyTooLarge
+	// ErrValueTooLarge says that a value is longer than MaxValueBytes.
+	ErrValueTooLarge = base.ErrValueTooLarge
+	// ErrBatchTooLarge says that a batch is larger than MaxBatchBytes.
+	ErrBatchTooLarge = base.ErrBatchTooLarge
+	// ErrNoMerge says that the store has no merge operator.
+	ErrNoMerge = base.ErrNoMerge
+	// ErrInvalidTTL says that a time to live is not positive or is too far.
+	ErrInvalidTTL = errors.New("cordwood: invalid time to live")
+	// ErrInvalidRange says that a range ends before it starts, or has no end
+	// where one is needed.
+	ErrInvalidRange = errors.New("cordwood: invalid range")
+)
+
+// Errors about the state of the store.
+var (
+	// ErrClosed says that the store, snapshot or cursor is closed.
+	ErrClosed = base.ErrClosed
+	// ErrReadOnly says that the store takes no writes: it was opened so, or a
+	// background failure, which the error then wraps, made it so.
+	ErrReadOnly = base.ErrReadOnly
+	// ErrDiskFull says that there was no room for the write. Nothing of it is
+	// visible. Writing goes on by itself when space returns.
+	ErrDiskFull = errors.New("cordwood: disk full")
+	// ErrLocked says that another process or handle has the directory open.
+	ErrLocked = errors.New("cordwood: directory is locked by another owner")
+	// ErrMergeOperator says that the store was written with another operator.
+	ErrMergeOperator = errors.New("cordwood: merge operator differs from the stored one")
+)
+
+// CorruptionError says which file is damaged, and where.
+type CorruptionError = base.CorruptionError
+
+// MissingFileError names a file that the store needs and that is not there.
+type MissingFileError = base.MissingFileError
+
+// FormatError says that a file comes from a newer version of the format.
+type FormatError = base.FormatError
+
+// classify gives an error of the layers below its public face.
+func classify(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrDiskFull):
+		return err
+	case vfs.IsNoSpace(err):
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
+	}
+	return err
+}
+
+// isCorruption reports whether err is about damaged bytes or a missing file.
+func isCorruption(err error) bool {
+	var c *CorruptionError
+	var m *MissingFileError
+	return errors.As(err, &c) || errors.As(err, &m)
+}

@@ -1,0 +1,351 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cordwood-db/cordwood/compaction"
+	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/internal/iterator"
+	"github.com/cordwood-db/cordwood/internal/rangedel"
+	"github.com/cordwood-db/cordwood/manifest"
+	"github.com/cordwood-db/cordwood/wal"
+)
+
+// Flush writes everything that was committed before the call to tables and
+// waits for it.
+func (db *DB) Flush(ctx context.Context) error {
+	if err := db.writable(); err != nil {
+		return err
+	}
+	var last *table
+	err := db.pipeline.Exclusive(func() error {
+		if db.w.mem.Empty() {
+			db.mu.Lock()
+			defer db.mu.Unlock()
+			if s := db.state.Load(); s != nil && len(s.mems) > 1 {
+				last = s.mems[1]
+			}
+			return nil
+		}
+		last = db.w.mem
+		if err := db.openWAL(); err != nil {
+			return err
+		}
+		return db.freeze()
+	})
+	if err != nil || last == nil {
+		return classify(err)
+	}
+	return db.waitFor(ctx, func() (bool, error) {
+		s := db.state.Load()
+		if s == nil {
+			return false, ErrClosed
+		}
+		for _, m := range s.mems {
+			if m == last {
+				return false, db.jobs.flushErr
+			}
+		}
+		return true, nil
+	})
+}
+
+// waitFor waits until done reports true or an error. done runs under mu,
+// whenever something changed.
+func (db *DB) waitFor(ctx context.Context, done func() (bool, error)) error {
+	stop := context.AfterFunc(ctx, db.broadcast)
+	defer stop()
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for {
+		ok, err := done()
+		switch {
+		case ok || err != nil:
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case db.readOnlyErr() != nil:
+			return db.readOnlyErr()
+		}
+		db.changed.Wait()
+	}
+}
+
+// flushLoop is the worker that turns frozen memtables into tables.
+func (db *DB) flushLoop() {
+	var b backoff
+	for {
+		mems := db.nextFlush()
+		if mems == nil {
+			return
+		}
+		err := db.flush(mems)
+		db.mu.Lock()
+		db.jobs.flushErr = classify(err)
+		db.changed.Broadcast()
+		db.mu.Unlock()
+		if err == nil {
+			b.reset()
+			continue
+		}
+		if !db.jobFailed("flush", err, &b) {
+			return
+		}
+	}
+}
+
+// nextFlush waits for frozen memtables, oldest first. nil: no more work.
+func (db *DB) nextFlush() []*table {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for {
+		s := db.state.Load()
+		if s == nil || db.failure.Load() != nil {
+			return nil
+		}
+		if n := len(s.mems); n > 1 {
+			mems := make([]*table, 0, n-1)
+			for i := n - 1; i > 0; i-- {
+				mems = append(mems, s.mems[i])
+			}
+			return mems
+		}
+		if db.stopping {
+			return nil
+		}
+		db.changed.Wait()
+	}
+}
+
+// awaitPublished waits until every commit up to seq is visible. false: it will
+// never be.
+func (db *DB) awaitPublished(seq base.SeqNum) bool {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.jobs.waitingPublish.Store(true)
+	defer db.jobs.waitingPublish.Store(false)
+	for base.SeqNum(db.visible.Load()) < seq {
+		if db.failure.Load() != nil || db.pipeline.Failed() != nil {
+			return false
+		}
+		db.changed.Wait()
+	}
+	return true
+}
+
+// errUnpublished ends a flush whose memtable holds a commit that failed.
+var errUnpublished = errors.New("a commit in the memtable failed")
+
+// flush writes frozen memtables, oldest first, to level 0.
+func (db *DB) flush(mems []*table) error {
+	start := time.Now()
+	newest := mems[len(mems)-1]
+	last := newest.MaxSeq()
+	if !db.awaitPublished(last) {
+		return errUnpublished
+	}
+	out, pins, err := db.writeFlush(mems)
+	defer func() {
+		for _, num := range pins {
+			db.active.unpin(num)
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	// The tables point at values that may be nowhere but in the page cache.
+	if err := db.syncValues(); err != nil {
+		return errors.Join(db.fail(err), db.removeTables(out.Tables))
+	}
+	edit := &manifest.Edit{MinSegment: &newest.nextSegment, LastSeq: &last, Discards: out.Discards}
+	for _, meta := range out.Tables {
+		edit.Added = append(edit.Added, manifest.AddedTable{Level: 0, Meta: meta})
+	}
+	db.finishEdit(edit, out.ExpiryHorizon, out.Tables)
+	edit.VlogSynced = db.active.syncedSizes()
+	flushed := make(map[*table]bool, len(mems))
+	for _, m := range mems {
+		flushed[m] = true
+	}
+	if err := db.applyTables(edit, out.Tables, func(m *table) bool { return flushed[m] }); err != nil {
+		return err
+	}
+	db.noteFlush(mems, out, time.Since(start))
+	if _, err := wal.Remove(db.fs, db.dir, newest.nextSegment); err != nil {
+		db.opts.Logger.Warn("cannot remove retired log segments", "error", err)
+	}
+	return nil
+}
+
+// writeFlush writes the tables. pins are the value-log files that must not be
+// collected before the edit is applied.
+func (db *DB) writeFlush(mems []*table) (out *compaction.Output, pins []base.FileNum, err error) {
+	var iters []iterator.Iterator
+	var sets []*rangedel.Set
+	for _, m := range mems {
+		iters = append(iters, m.NewIter())
+		if set := m.RangeDels(); !set.Empty() {
+			sets = append(sets, set)
+		}
+	}
+	in := compaction.Input{Iter: iterator.NewMerging(iters...), RangeDels: rangedel.Merge(sets...)}
+	env := db.compactionEnv()
+	env.ValueThreshold = db.opts.ValueThreshold
+	pinned := make(map[base.FileNum]bool)
+	env.Separate = func(key []byte, seq base.SeqNum, expiry uint64, value []byte) (base.Pointer, error) {
+		f, err := db.valueWriterPinned(pinned)
+		if err != nil {
+			return base.Pointer{}, err
+		}
+		return f.Append(key, seq, expiry, value)
+	}
+	// The version comes before the snapshots: one opened later sees nothing
+	// older than all that is flushed here.
+	version := db.set.Current()
+	defer version.Unref()
+	out, err = compaction.WriteTables(db.ctx, env, in, compaction.WriteParams{
+		Snapshots:        db.snapshotSeqs(),
+		Now:              db.now(version),
+		TargetTableBytes: uint64(db.opts.TableBytes),
+		Bottom:           func(key []byte) bool { return !anyTableHas(version, key, key) },
+		BottomRange:      func(start, end []byte) bool { return !anyTableHas(version, start, end) },
+	})
+	for num := range pinned {
+		pins = append(pins, num)
+	}
+	return out, pins, errors.Join(err, in.Iter.Close())
+}
+
+// anyTableHas reports whether a table of the version may hold keys of
+// [start, end].
+func anyTableHas(v *manifest.Version, start, end []byte) bool {
+	for level := range v.Levels {
+		if len(v.Levels[level]) > 0 && len(v.Overlaps(level, start, end)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// valueWriterPinned is valueWriter for a flush: the file is pinned, once, and
+// pinned remembers it.
+func (db *DB) valueWriterPinned(pinned map[base.FileNum]bool) (*valueFile, error) {
+	for {
+		f, err := db.valueWriter()
+		if err != nil || pinned[f.num] {
+			return f, err
+		}
+		a := &db.active
+		a.mu.Lock()
+		current := a.values == f
+		if current {
+			a.pinLocked(f.num)
+			pinned[f.num] = true
+		}
+		a.mu.Unlock()
+		if current {
+			return f, nil
+		}
+	}
+}
+
+// finishEdit adds to an edit what follows from the tables it adds.
+func (db *DB) finishEdit(edit *manifest.Edit, horizon uint64, tables []*manifest.TableMeta) {
+	if horizon > 0 {
+		edit.ExpiryHorizon = &horizon
+	}
+	for _, t := range tables {
+		if t.Merges > 0 && db.opts.Merge != nil && db.set.MergeOperator() == "" {
+			name := db.opts.Merge.Name()
+			edit.MergeOperator = &name
+		}
+	}
+}
+
+// applyTables applies an edit that adds new tables, and removes them if the
+// edit certainly has not taken place.
+func (db *DB) applyTables(edit *manifest.Edit, tables []*manifest.TableMeta, drop func(*table) bool) error {
+	err := db.apply(edit, nil, drop)
+	var uncertain *manifest.UncertainError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &uncertain):
+		return db.fail(err)
+	}
+	return errors.Join(err, db.removeTables(tables))
+}
+
+// removeTables removes tables that no version has named.
+func (db *DB) removeTables(tables []*manifest.TableMeta) error {
+	var errs []error
+	for _, t := range tables {
+		errs = append(errs, db.removeFile(base.FileTable, t.Num))
+	}
+	return errors.Join(errs...)
+}
+
+// noteFlush tells of a flush that is done.
+func (db *DB) noteFlush(mems []*table, out *compaction.Output, took time.Duration) {
+	m := &db.metrics
+	m.flushes.Add(1)
+	m.flushedBytes.Add(out.Stats.BytesOut)
+	m.valueBytes.Add(out.Stats.SeparatedBytes)
+	db.opts.Logger.Info("flush", "memtables", len(mems), "entries", out.Stats.EntriesIn,
+		"tables", len(out.Tables), "bytes", out.Stats.BytesOut, "took", took)
+	db.events.post(FlushDone{Memtables: len(mems), Tables: len(out.Tables),
+		Bytes: out.Stats.BytesOut, Took: took})
+}
+
+// backoff spaces out the tries of a job that fails.
+type backoff struct {
+	delay time.Duration
+	tries int
+}
+
+const (
+	backoffMin = 20 * time.Millisecond
+	backoffMax = 2 * time.Second
+	triesMax   = 12 // of a flush, before the store gives up writing
+)
+
+func (b *backoff) reset() { *b = backoff{} }
+
+func (b *backoff) next() time.Duration {
+	b.tries++
+	b.delay = min(max(2*b.delay, backoffMin), backoffMax)
+	return b.delay
+}
+
+// jobFailed handles the failure of a background job and waits before the next
+// try. false: there shall be none.
+func (db *DB) jobFailed(job string, err error, b *backoff) bool {
+	if db.ctx.Err() != nil || db.failure.Load() != nil || errors.Is(err, ErrClosed) {
+		return false
+	}
+	wait := b.next()
+	full := errors.Is(classify(err), ErrDiskFull)
+	db.full.Store(full)
+	db.opts.Logger.Warn(job+" failed", "error", err, "try", b.tries, "next", wait)
+	db.events.post(JobFailed{Job: job, Err: err, Tries: b.tries})
+	if job == "flush" && !full && b.tries >= triesMax {
+		db.fail(fmt.Errorf("%s failed %d times: %w", job, b.tries, err))
+		return false
+	}
+	return db.sleep(wait)
+}
+
+// sleep waits unless background work is to end.
+func (db *DB) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-db.ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,459 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/manifest"
+	"github.com/cordwood-db/cordwood/vlog"
+)
+
+// Value-log garbage collection copies the live records of files that hold much
+// garbage to a new file, and tells the MANIFEST where each logical file's
+// records are now. It writes nothing to the tree and takes no sequence number.
+//
+// Why it is safe:
+//
+//  1. Only sealed files are collected, after every commit and flush that
+//     appended to them is published: see sealReplaced.
+//  2. A record is kept if the tree holds an entry with its key, its sequence
+//     number and its pointer. Entries never come back once they are gone, so
+//     one that is missing is missing for every later reader.
+//  3. An earlier reader holds a read state whose version maps the logical file
+//     to the old physical file, which is there as long as that version is.
+//  4. Garbage found while the copy is made is subtracted under the MANIFEST's
+//     lock (manifest.VlogMove).
+
+// gcRatioMin is the share of garbage below which a file is not worth copying
+// when collection runs by itself.
+const gcRatioMin = 0.05
+
+// CollectGarbage gives back the disk space of values that have been deleted,
+// overwritten or have expired, as far as compaction knows of them, wherever
+// they are more than ratio (0 to 1) of a value-log file. Collection also runs
+// by itself: calling this is for those who want the space back now. Compact
+// first to make all garbage known.
+func (db *DB) CollectGarbage(ctx context.Context, ratio float64) error {
+	if err := db.writable(); err != nil {
+		return err
+	}
+	err := db.pipeline.Exclusive(func() error {
+		db.retireValues(1)
+		return nil
+	})
+	if err != nil {
+		return classify(err)
+	}
+	db.gcMu.Lock()
+	defer db.gcMu.Unlock()
+	if err := db.sealReplaced(); err != nil {
+		return classify(err)
+	}
+	tried := make(map[base.FileNum]bool)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		victims := db.pickVictims(ratio, tried)
+		if len(victims) == 0 {
+			return nil
+		}
+		for _, v := range victims {
+			tried[v.physical] = true
+		}
+		if err := db.collect(ctx, victims); err != nil {
+			return classify(err)
+		}
+	}
+}
+
+// victim is a physical value-log file to collect, with the logical files in it.
+type victim struct {
+	physical         base.FileNum
+	id               uint64
+	logicals         []*manifest.VlogMeta
+	bytes, discarded uint64
+	end              int64 // of its records
+	allExpired       bool
+}
+
+func (v *victim) ratio() float64 { return float64(v.discarded) / float64(max(v.bytes, 1)) }
+
+// live is how many bytes of it a copy would hold.
+func (v *victim) live() uint64 { return v.bytes - min(v.discarded, v.bytes) }
+
+// physicalFiles groups the sealed logical files of a version by the physical
+// file that they are in.
+func physicalFiles(v *manifest.Version, now uint64) []*victim {
+	files := make(map[base.FileNum]*victim)
+	var order []*victim
+	for _, m := range v.Vlogs {
+		f := files[m.Physical]
+		if f == nil {
+			f = &victim{physical: m.Physical, id: m.PhysicalID, allExpired: true}
+			files[m.Physical] = f
+			order = append(order, f)
+		}
+		if !m.Sealed {
+			f.bytes, f.discarded, f.allExpired = 0, 0, false
+		}
+		f.logicals = append(f.logicals, m)
+		f.bytes += m.Bytes
+		f.discarded += m.Discarded
+		if !m.Rewritten {
+			f.end = int64(m.SyncedTo)
+		}
+		f.allExpired = f.allExpired && m.AllExpire && m.ExpiryMax <= now
+	}
+	return slices.DeleteFunc(order, func(f *victim) bool {
+		return slices.ContainsFunc(f.logicals, func(m *manifest.VlogMeta) bool { return !m.Sealed })
+	})
+}
+
+// pickVictims chooses files whose share of garbage is at least ratio, the worst
+// first, as many as make one new file.
+func (db *DB) pickVictims(ratio float64, skip map[base.FileNum]bool) []*victim {
+	version := db.set.Current()
+	defer version.Unref()
+	files := physicalFiles(version, db.now(version))
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	files = slices.DeleteFunc(files, func(f *victim) bool {
+		if skip[f.physical] || db.damagedLocked(base.FileVlog, f.physical) {
+			return true
+		}
+		gone := f.discarded >= f.bytes || f.allExpired
+		return !gone && (f.ratio() < ratio || f.discarded == 0)
+	})
+	slices.SortFunc(files, func(a, b *victim) int {
+		switch {
+		case a.ratio() > b.ratio():
+			return -1
+		case a.ratio() < b.ratio():
+			return 1
+		}
+		return 0
+	})
+	var live uint64
+	limit := uint64(db.valueFileBytes())
+	for i, f := range files {
+		if live += f.live(); i > 0 && live > limit {
+			return files[:i]
+		}
+	}
+	return files
+}
+
+// collect rewrites victims into one new file, or drops them.
+func (db *DB) collect(ctx context.Context, victims []*victim) error {
+	start := time.Now()
+	g := &collection{db: db, ctx: ctx, dead: make(map[base.FileNum]uint64)}
+	err := g.run(victims)
+	if err != nil {
+		return errors.Join(err, g.abort())
+	}
+	edit, err := g.edit(victims)
+	if err != nil {
+		return errors.Join(err, g.abort())
+	}
+	if err := db.apply(edit, nil, nil); err != nil {
+		var uncertain *manifest.UncertainError
+		if errors.As(err, &uncertain) {
+			return db.fail(err)
+		}
+		return errors.Join(err, g.remove())
+	}
+	var before uint64
+	for _, v := range victims {
+		before += v.bytes
+	}
+	m := &db.metrics
+	m.collections.Add(1)
+	m.collectedBytes.Add(before)
+	m.gcWritten.Add(g.info.Bytes)
+	took := time.Since(start)
+	db.opts.Logger.Info("collected value log", "files", len(victims), "bytes", before,
+		"kept", g.info.Bytes, "took", took)
+	db.events.post(GarbageCollected{Files: len(victims), Bytes: before, Kept: g.info.Bytes, Took: took})
+	return nil
+}
+
+// collection is one run of garbage collection.
+type collection struct {
+	db   *DB
+	ctx  context.Context
+	out  *vlog.Rewriter // nil until a record is kept
+	num  base.FileNum
+	id   uint64
+	info vlog.RewriteInfo
+	dead map[base.FileNum]uint64 // bytes left out, by logical file
+
+	state *readState
+	seq   base.SeqNum
+	count int
+}
+
+// liveBatch is how many records are judged by one read state. More would keep
+// files of old versions around for longer.
+const liveBatch = 1024
+
+// run copies what is live.
+func (g *collection) run(victims []*victim) error {
+	defer g.letGo()
+	for _, v := range victims {
+		if v.allExpired {
+			continue
+		}
+		_, err := vlog.ScanFile(g.db.fs, g.db.dir, v.physical, v.id, 0, v.end, g.record)
+		if err != nil {
+			if isCorruption(err) {
+				g.db.noteDamage(base.FileVlog, v.physical, err)
+			}
+			return err
+		}
+	}
+	if g.out == nil {
+		return nil
+	}
+	var err error
+	if g.info, err = g.out.Finish(); err != nil {
+		return err
+	}
+	g.out = nil
+	return g.db.fs.SyncDir(g.db.dir)
+}
+
+// record keeps a record or leaves it out.
+func (g *collection) record(rec vlog.Record) error {
+	if g.count%liveBatch == 0 {
+		if err := g.ctx.Err(); err != nil {
+			return err
+		}
+		g.letGo()
+		if g.state, g.seq = g.db.acquire(); g.state == nil {
+			return ErrClosed
+		}
+	}
+	g.count++
+	live, err := g.db.refersTo(g.state, rec)
+	if err != nil {
+		return fmt.Errorf("collect value log: %w", err)
+	}
+	if !live {
+		g.dead[rec.Pointer.File] += uint64(rec.Pointer.Size)
+		return nil
+	}
+	if g.out == nil {
+		g.num, g.id = g.db.set.NewFileNum(), g.db.rand.next()
+		if g.out, err = vlog.NewRewriter(g.db.fs, g.db.dir, g.num, g.id); err != nil {
+			return err
+		}
+	}
+	return g.out.Add(rec)
+}
+
+func (g *collection) letGo() {
+	if g.state != nil {
+		g.db.release(g.state)
+		g.state = nil
+	}
+}
+
+// abort removes what was written.
+func (g *collection) abort() error {
+	if g.out != nil {
+		return g.out.Abort()
+	}
+	return g.remove()
+}
+
+// remove removes the finished file.
+func (g *collection) remove() error {
+	if g.info.Size == 0 {
+		return nil
+	}
+	return g.db.removeFile(base.FileVlog, g.num)
+}
+
+// edit tells the MANIFEST where the records are.
+func (g *collection) edit(victims []*victim) (*manifest.Edit, error) {
+	edit := &manifest.Edit{}
+	kept := make(map[base.FileNum]vlog.LogicalInfo)
+	for _, l := range g.info.Logicals {
+		kept[l.Logical] = l
+	}
+	var horizon uint64
+	for _, v := range victims {
+		for _, m := range v.logicals {
+			l, any := kept[m.Logical]
+			if !any {
+				edit.VlogRemoved = append(edit.VlogRemoved, m.Logical)
+				if v.allExpired {
+					horizon = max(horizon, m.ExpiryMax)
+				}
+				continue
+			}
+			edit.VlogMoved = append(edit.VlogMoved, manifest.VlogMove{
+				Logical: m.Logical, From: m.Physical, To: g.num, ToID: g.id,
+				Bytes: l.LiveBytes, DeadBytes: g.dead[m.Logical],
+				ExpiryMin: l.ExpiryMin, ExpiryMax: l.ExpiryMax, AllExpire: l.AllExpire,
+			})
+		}
+	}
+	if horizon > 0 {
+		edit.ExpiryHorizon = &horizon
+	}
+	return edit, nil
+}
+
+// refersTo reports whether the tree holds the entry that a record belongs to.
+func (db *DB) refersTo(s *readState, rec vlog.Record) (bool, error) {
+	var l lookup
+	found, err := db.findVersion(s, rec.Seq, rec.Key, &l)
+	if err != nil || !found {
+		return false, err
+	}
+	defer l.release()
+	kind := l.trailer.Kind()
+	if l.trailer.SeqNum() != rec.Seq || kind.Op() != base.KindSetPointer {
+		return false, nil
+	}
+	_, enc, err := base.SplitPayload(kind, l.payload)
+	if err != nil {
+		return false, payloadError(rec.Key, l.trailer, err)
+	}
+	ptr, err := base.DecodePointer(enc)
+	if err != nil {
+		return false, payloadError(rec.Key, l.trailer, err)
+	}
+	return ptr.File == rec.Pointer.File && ptr.Offset == rec.Pointer.Offset, nil
+}
+
+// gcLoop is the worker that seals value-log files, makes the next one ahead,
+// and collects garbage.
+func (db *DB) gcLoop() {
+	var b backoff
+	for {
+		if !db.awaitGC() {
+			return
+		}
+		err := db.tendValues()
+		if err == nil {
+			b.reset()
+			continue
+		}
+		if !db.jobFailed("value log", err, &b) {
+			return
+		}
+	}
+}
+
+// awaitGC waits until there is something to do for gcLoop.
+func (db *DB) awaitGC() bool {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for {
+		if db.stopping || db.failure.Load() != nil {
+			return false
+		}
+		if db.valuesNeedCare() {
+			return true
+		}
+		db.changed.Wait()
+	}
+}
+
+// valuesNeedCare reports whether tendValues would do anything. The caller
+// holds mu.
+func (db *DB) valuesNeedCare() bool {
+	a := &db.active
+	a.mu.Lock()
+	ready := len(db.jobs.recovered) > 0
+	for _, f := range a.replaced {
+		ready = ready || base.SeqNum(db.visible.Load()) >= f.lastSeq && a.pins[f.num] == 0
+	}
+	ready = ready || a.values != nil && a.next == nil && a.values.Size() > db.valueFileBytes()/2
+	a.mu.Unlock()
+	return ready || db.jobs.gcWanted
+}
+
+// tendValues does what valuesNeedCare saw.
+func (db *DB) tendValues() error {
+	db.gcMu.Lock()
+	defer db.gcMu.Unlock()
+	if err := db.sealReplaced(); err != nil {
+		return err
+	}
+	if seals := db.takeRecovered(); len(seals) > 0 {
+		if err := db.apply(&manifest.Edit{VlogSealed: seals}, nil, nil); err != nil {
+			db.mu.Lock()
+			defer db.mu.Unlock()
+			db.jobs.recovered = append(db.jobs.recovered, seals...)
+			return err
+		}
+	}
+	if err := db.makeNextValues(); err != nil {
+		return err
+	}
+	if !db.takeGCWanted() {
+		return nil
+	}
+	victims := db.pickVictims(gcRatioMin, nil)
+	if len(victims) == 0 {
+		return nil
+	}
+	return db.collect(db.ctx, victims)
+}
+
+// tendSeals seals what waits for it, beside the worker that does so.
+func (db *DB) tendSeals() error {
+	db.gcMu.Lock()
+	defer db.gcMu.Unlock()
+	return db.sealReplaced()
+}
+
+// takeRecovered takes the list of files that recovery sealed.
+func (db *DB) takeRecovered() []manifest.VlogSeal {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	seals := db.jobs.recovered
+	db.jobs.recovered = nil
+	return seals
+}
+
+// takeGCWanted reports whether collection is wanted. It is not, after this,
+// until the next edit says so again.
+func (db *DB) takeGCWanted() bool {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	wanted := db.jobs.gcWanted
+	db.jobs.gcWanted = false
+	return wanted
+}
+
+// makeNextValues makes the value-log file that will replace the active one.
+func (db *DB) makeNextValues() error {
+	a := &db.active
+	a.mu.Lock()
+	need := a.values != nil && a.next == nil && a.values.Size() > db.valueFileBytes()/2
+	a.mu.Unlock()
+	if !need {
+		return nil
+	}
+	f, err := db.createValueFile()
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.next == nil {
+		a.next = f
+	} else {
+		a.replaced = append(a.replaced, f)
+	}
+	return nil
+}

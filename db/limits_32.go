@@ -1,0 +1,5 @@
+//go:build 386 || arm || mips || mipsle
+
+package db
+
+const maxBatchBytes = 1 << 30

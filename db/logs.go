@@ -1,0 +1,310 @@
+package db
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/manifest"
+	"github.com/cordwood-db/cordwood/vlog"
+	"github.com/cordwood-db/cordwood/wal"
+)
+
+// activeLogs are the files that commits are appended to.
+type activeLogs struct {
+	// wal is set by the commit side, once; it may then be synced by others.
+	wal *wal.Log
+
+	// syncMu lets one sync of the logs run at a time.
+	syncMu sync.Mutex
+
+	// mu guards what follows. No I/O under it.
+	mu       sync.Mutex
+	log      *wal.Log     // = wal, for readers outside the commit side
+	values   *valueFile   // takes large values; nil before the first one
+	next     *valueFile   // made ahead, to replace values
+	replaced []*valueFile // written to, not sealed yet
+	pins     map[base.FileNum]int
+}
+
+// valueFile is a value-log file that takes writes.
+type valueFile struct {
+	*vlog.Writer
+	num     base.FileNum
+	synced  int64       // size at its last sync; guarded by activeLogs.syncMu
+	lastSeq base.SeqNum // last sequence number assigned when it was replaced
+	sealed  *vlog.Info  // set once sealed; touched only by the sealing worker
+}
+
+// createWAL starts the WAL of this opening of the store.
+func (db *DB) createWAL() error {
+	w := &db.w
+	if w.created == nil {
+		opts := wal.Options{FS: db.fs, Dir: db.dir, NewID: db.rand.next, Synced: w.nextLSN,
+			PreallocateBytes: min(db.opts.MemtableBytes/4, 8*mib)}
+		log, err := wal.Create(opts, w.nextSegment, w.nextLSN)
+		if err != nil {
+			return err
+		}
+		w.created = log
+	}
+	segment := w.created.Segment()
+	if db.set.MinSegment() == 0 {
+		// From now on the loss of the log would be noticed.
+		if err := db.apply(&manifest.Edit{MinSegment: &segment}, nil, nil); err != nil {
+			return err
+		}
+	}
+	w.nextSegment = segment + 1
+	a := &db.active
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.wal, a.log = w.created, w.created
+	return nil
+}
+
+// valueWriter is the value-log file that takes writes, made if there is none.
+// Safe for concurrent use by the commit side and a flush.
+func (db *DB) valueWriter() (*valueFile, error) {
+	a := &db.active
+	a.mu.Lock()
+	if a.values == nil {
+		a.values, a.next = a.next, nil
+	}
+	values := a.values
+	a.mu.Unlock()
+	if values != nil {
+		return values, nil
+	}
+	made, err := db.createValueFile()
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.values == nil:
+		a.values = made
+	case a.next == nil:
+		a.next = made
+	default:
+		a.replaced = append(a.replaced, made)
+	}
+	return a.values, nil
+}
+
+// createValueFile makes a value-log file and tells the MANIFEST, so that it is
+// neither taken for an orphan nor missed without notice.
+func (db *DB) createValueFile() (*valueFile, error) {
+	num, id := db.set.NewFileNum(), db.rand.next()
+	w, err := vlog.Create(db.fs, db.dir, num, vlog.WriterOptions{Logical: num, ID: id})
+	if err != nil {
+		return nil, err
+	}
+	edit := &manifest.Edit{VlogAdded: []manifest.VlogMeta{{Logical: num, Physical: num, PhysicalID: id}}}
+	if err := db.apply(edit, nil, nil); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return &valueFile{Writer: w, num: num}, nil
+}
+
+// flushValues hands what Append has buffered to the operating system. The
+// caller is the commit side, which has appended to the active file only.
+func (a *activeLogs) flushValues() error {
+	a.mu.Lock()
+	f := a.values
+	a.mu.Unlock()
+	return f.Flush()
+}
+
+// retireValues retires the active value-log file if it has reached limit bytes.
+func (db *DB) retireValues(limit int64) bool {
+	a := &db.active
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.values == nil || a.values.Size() < limit {
+		return false
+	}
+	a.values.lastSeq = db.w.seq
+	a.replaced = append(a.replaced, a.values)
+	a.values, a.next = a.next, nil
+	return true
+}
+
+// valuesFailed reports whether the active value-log file takes no more writes.
+func (a *activeLogs) valuesFailed() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.values != nil && a.values.Failed() != nil
+}
+
+// unsynced lists the value-log files that may hold bytes that no sync covers.
+func (a *activeLogs) unsynced() []*valueFile {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var files []*valueFile
+	if a.values != nil {
+		files = append(files, a.values)
+	}
+	return append(files, a.replaced...)
+}
+
+// syncLogs makes everything that was written to the logs before the call
+// durable: value log and WAL in parallel, then the mark that proves it.
+func (db *DB) syncLogs() error {
+	a := &db.active
+	a.syncMu.Lock()
+	defer a.syncMu.Unlock()
+	a.mu.Lock()
+	log := a.log
+	a.mu.Unlock()
+	if log == nil {
+		return nil
+	}
+	// Every value that a record before lsn points at is in one of the files
+	// listed after this line, or in one that was sealed and so synced.
+	lsn := log.EndLSN()
+	if lsn <= log.SyncedLSN() {
+		return nil
+	}
+	start := time.Now()
+	var valuesErr error
+	var wg sync.WaitGroup
+	if files := dirty(a.unsynced()); len(files) > 0 {
+		wg.Go(func() { valuesErr = syncFiles(files) })
+	}
+	durable, err := log.Sync()
+	wg.Wait()
+	db.metrics.fsync.record(time.Since(start))
+	if err = errors.Join(err, valuesErr); err != nil {
+		return err
+	}
+	log.MarkSynced(min(lsn, durable))
+	return nil
+}
+
+// syncValues makes every value that was appended before the call durable: what
+// a table needs before it may point at them.
+func (db *DB) syncValues() error {
+	a := &db.active
+	a.syncMu.Lock()
+	defer a.syncMu.Unlock()
+	return syncFiles(dirty(a.unsynced()))
+}
+
+// dirty keeps the files that have grown since their last sync. The caller
+// holds syncMu.
+func dirty(files []*valueFile) []*valueFile {
+	kept := files[:0]
+	for _, f := range files {
+		if f.Size() != f.synced {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// syncFiles syncs each of files. The caller holds syncMu.
+func syncFiles(files []*valueFile) error {
+	for _, f := range files {
+		n, err := f.Sync()
+		if err != nil {
+			return err
+		}
+		f.synced = n
+	}
+	return nil
+}
+
+// syncedSizes is how far each value-log file that takes writes is durable.
+func (a *activeLogs) syncedSizes() []manifest.VlogSync {
+	files := a.unsynced()
+	a.syncMu.Lock()
+	defer a.syncMu.Unlock()
+	var sizes []manifest.VlogSync
+	for _, f := range files {
+		if f.synced > 0 {
+			sizes = append(sizes, manifest.VlogSync{Logical: f.num, To: uint64(f.synced)})
+		}
+	}
+	return sizes
+}
+
+// pinLocked keeps a value-log file from being sealed and collected while
+// values in it wait for the edit that points at them.
+func (a *activeLogs) pinLocked(num base.FileNum) {
+	if a.pins == nil {
+		a.pins = make(map[base.FileNum]int)
+	}
+	a.pins[num]++
+}
+
+func (a *activeLogs) unpin(num base.FileNum) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.pins[num]--; a.pins[num] == 0 {
+		delete(a.pins, num)
+	}
+}
+
+// pinned reports whether num waits for an edit.
+func (a *activeLogs) pinned(num base.FileNum) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.pins[num] > 0
+}
+
+// sealReplaced makes the value-log files that have been replaced immutable: synced,
+// closed, and recorded as such with their sizes. Then they may be collected.
+func (db *DB) sealReplaced() error {
+	a := &db.active
+	for {
+		a.mu.Lock()
+		var f *valueFile
+		if len(a.replaced) > 0 {
+			f = a.replaced[0]
+		}
+		a.mu.Unlock()
+		if f == nil || base.SeqNum(db.visible.Load()) < f.lastSeq || db.active.pinned(f.num) {
+			return nil
+		}
+		if err := db.seal(f); err != nil {
+			return err
+		}
+	}
+}
+
+// seal seals f, whose every append is published, and forgets it.
+func (db *DB) seal(f *valueFile) error {
+	a := &db.active
+	if f.sealed == nil {
+		a.syncMu.Lock()
+		info, err := f.Seal()
+		if err == nil {
+			f.synced = f.Size()
+		}
+		a.syncMu.Unlock()
+		if err != nil {
+			return err
+		}
+		f.sealed = &info
+	}
+	info := f.sealed
+	edit := &manifest.Edit{VlogSealed: []manifest.VlogSeal{{
+		Logical: f.num, Bytes: info.Bytes, SyncedTo: uint64(info.Size),
+		ExpiryMin: info.ExpiryMin, ExpiryMax: info.ExpiryMax, AllExpire: info.AllExpire,
+	}}}
+	if err := db.apply(edit, nil, nil); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.replaced {
+		if a.replaced[i] == f {
+			a.replaced = append(a.replaced[:i], a.replaced[i+1:]...)
+			break
+		}
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package db
+
+import (
+	"slices"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/internal/iterator"
+)
+
+// operands gathers the versions of one key that make its value, newest first,
+// until one of them needs nothing below it.
+type operands struct {
+	list    [][]byte // merge operands, newest first; own copies
+	base    []byte   // own copy
+	hasBase bool
+}
+
+// add takes the next older version. done is true when it was the last needed.
+func (o *operands) add(db *DB, s *readState, key []byte, trailer base.Trailer, payload []byte, now uint64) (done bool, err error) {
+	kind := trailer.Kind()
+	expiry, value, err := base.SplitPayload(kind, payload)
+	if err != nil {
+		return false, payloadError(key, trailer, err)
+	}
+	if kind.HasExpiry() && expiry <= now {
+		return true, nil
+	}
+	switch kind.Op() {
+	case base.KindMerge:
+		o.list = append(o.list, slices.Clone(value))
+		return false, nil
+	case base.KindSet:
+		o.base, o.hasBase = slices.Clone(value), true
+	case base.KindSetPointer:
+		if o.base, err = db.readPointer(nil, s, key, trailer.SeqNum(), value); err != nil {
+			return false, err
+		}
+		o.hasBase = true
+	}
+	return true, nil
+}
+
+// value appends what the operator makes of the operands to dst.
+func (o *operands) value(dst []byte, op MergeOperator, key []byte) ([]byte, error) {
+	if op == nil {
+		return dst, ErrNoMerge
+	}
+	oldestFirst := slices.Clone(o.list)
+	slices.Reverse(oldestFirst)
+	if dst == nil {
+		dst = []byte{}
+	}
+	return op.Merge(dst, key, o.base, o.hasBase, oldestFirst)
+}
+
+// appendMerged appends the value of a key whose newest version is a merge
+// operand.
+func (db *DB) appendMerged(dst []byte, s *readState, seq base.SeqNum, key []byte) ([]byte, error) {
+	end := append(slices.Clone(key), 0)
+	covering, err := db.coveringSeq(s, seq, key)
+	if err != nil {
+		return dst, err
+	}
+	iter, err := db.newInternalIterator(s, sourceOptions{lower: key, upper: end, fill: true})
+	if err != nil {
+		return dst, err
+	}
+	var o operands
+	err = o.collect(db, s, iter, seq, key, covering)
+	if closeErr := iter.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return dst, err
+	}
+	return o.value(dst, db.opts.Merge, key)
+}
+
+// collect gathers the versions of key from iter.
+func (o *operands) collect(db *DB, s *readState, iter iterator.Iterator, seq base.SeqNum, key []byte, covering base.SeqNum) error {
+	now := db.now(s.version)
+	for ok := iter.SeekGE(key, base.SeekTrailer(seq)); ok; ok = iter.Next() {
+		k := iter.Key()
+		if string(k.User) != string(key) || k.Trailer.SeqNum() < covering {
+			break
+		}
+		done, err := o.add(db, s, key, k.Trailer, iter.Value(), now)
+		if err != nil {
+			return err
+		}
+		if done {
+			break
+		}
+	}
+	return iter.Err()
+}

@@ -1,0 +1,116 @@
+package db
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+)
+
+// registry knows the open snapshots and cursors: which sequence numbers are in
+// use, and where what was left open had been opened.
+type registry struct {
+	mu        sync.Mutex
+	cursors   map[*handle]*Cursor
+	snapshots map[*handle]*Snapshot
+}
+
+// handle is an entry of the registry.
+type handle struct {
+	pcs [8]uintptr // where it was opened
+	n   int
+}
+
+func newHandle() *handle {
+	h := &handle{}
+	h.n = runtime.Callers(4, h.pcs[:])
+	return h
+}
+
+// String is the stack that opened the handle, outermost last.
+func (h *handle) String() string {
+	var b strings.Builder
+	frames := runtime.CallersFrames(h.pcs[:h.n])
+	for {
+		f, more := frames.Next()
+		fmt.Fprintf(&b, "%s (%s:%d)\n", f.Function, f.File, f.Line)
+		if !more {
+			return b.String()
+		}
+	}
+}
+
+func (r *registry) addCursor(c *Cursor) *handle {
+	h := newHandle()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cursors == nil {
+		r.cursors = make(map[*handle]*Cursor)
+	}
+	r.cursors[h] = c
+	return h
+}
+
+// addSnapshot registers s at the sequence number that seq gives. Both happen
+// under the registry's lock: a compaction that lists the snapshots afterwards
+// sees this one, and one that listed them before works on versions that are
+// not newer.
+func (r *registry) addSnapshot(s *Snapshot, seq func() base.SeqNum) {
+	s.handle = newHandle()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.snapshots == nil {
+		r.snapshots = make(map[*handle]*Snapshot)
+	}
+	s.seq = seq()
+	r.snapshots[s.handle] = s
+}
+
+func (r *registry) remove(h *handle) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.cursors, h)
+	delete(r.snapshots, h)
+}
+
+// snapshotSeqs are the sequence numbers of the open snapshots, ascending,
+// each once.
+func (r *registry) snapshotSeqs() []base.SeqNum {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seqs := make([]base.SeqNum, 0, len(r.snapshots))
+	for _, s := range r.snapshots {
+		seqs = append(seqs, s.seq)
+	}
+	slices.Sort(seqs)
+	return slices.Compact(seqs)
+}
+
+// closeAll closes every cursor and forgets every snapshot. It returns where
+// each was opened.
+func (r *registry) closeAll() (cursors, snapshots []string) {
+	r.mu.Lock()
+	open := r.cursors
+	r.cursors = nil
+	for h, s := range r.snapshots {
+		s.closed.Store(true)
+		snapshots = append(snapshots, h.String())
+	}
+	r.snapshots = nil
+	r.mu.Unlock()
+	for h, c := range open {
+		cursors = append(cursors, h.String())
+		_ = c.shut()
+	}
+	return cursors, snapshots
+}
+
+// counts is how many snapshots and cursors are open.
+func (r *registry) counts() (snapshots, cursors int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.snapshots), len(r.cursors)
+}

@@ -1,0 +1,403 @@
+package db
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/manifest"
+	"github.com/cordwood-db/cordwood/vfs"
+	"github.com/cordwood-db/cordwood/vlog"
+	"github.com/cordwood-db/cordwood/wal"
+)
+
+// recover finds the newest state that a prefix of all commits gives:
+//
+//  1. Read the MANIFEST, or create the store.
+//  2. Find the valid end of each value-log file that was being written to.
+//  3. Replay the WAL into memtables, without what tables hold already. The log
+//     ends before the first record that was not proven durable and is not
+//     whole, or points at value-log bytes that are not.
+//  4. Make that end permanent, and what was replayed durable.
+//  5. Remove files that nothing refers to.
+//
+// Nothing is written before step 4, nothing at all in a read-only store, and
+// nothing that needs room on the disk.
+func (db *DB) recover() error {
+	if err := db.loadManifest(); err != nil {
+		return err
+	}
+	r := &recovery{db: db, values: make(map[base.FileNum]*valueEnd)}
+	if err := r.findValueEnds(); err != nil {
+		return err
+	}
+	if err := r.replay(); err != nil {
+		return err
+	}
+	if !db.opts.ReadOnly {
+		if err := r.settle(); err != nil {
+			return err
+		}
+	}
+	r.install()
+	if !db.opts.ReadOnly {
+		return db.removeOrphans()
+	}
+	return nil
+}
+
+// loadManifest is step 1.
+func (db *DB) loadManifest() error {
+	o := manifest.Options{FS: db.fs, Dir: db.dir, NewID: db.rand.next, CheckFiles: true}
+	exists, err := manifest.Exists(db.fs, db.dir)
+	switch {
+	case err != nil:
+		return err
+	case exists:
+		var info manifest.LoadInfo
+		if db.set, info, err = manifest.Load(o); err != nil {
+			return err
+		}
+		if info.Cut {
+			db.events.post(LogCut{File: base.FileName(base.FileManifest, uint64(info.Manifest)), Offset: info.CutOffset, Reason: info.CutReason})
+		}
+	case db.opts.ReadOnly || db.opts.MustExist:
+		return fmt.Errorf("no store in %s: %w", db.dir, fs.ErrNotExist)
+	default:
+		if db.set, err = manifest.Create(o); err != nil {
+			return err
+		}
+	}
+	return db.checkMergeOperator()
+}
+
+// checkMergeOperator compares the operator with the one the store was written
+// with.
+func (db *DB) checkMergeOperator() error {
+	stored := db.set.MergeOperator()
+	if db.opts.Merge == nil || stored == "" || stored == db.opts.Merge.Name() {
+		return nil
+	}
+	return fmt.Errorf("%w: have %q, stored %q", ErrMergeOperator, db.opts.Merge.Name(), stored)
+}
+
+// recovery is what steps 2 to 5 hand on.
+type recovery struct {
+	db     *DB
+	values map[base.FileNum]*valueEnd // by logical number: files that were not sealed
+	tables []*table                   // oldest first
+	log    wal.ReplayResult
+	seqMax base.SeqNum
+	writes bool // the WAL held operations that no table has
+}
+
+// findValueEnds is step 2.
+func (r *recovery) findValueEnds() error {
+	version := r.db.set.Current()
+	defer version.Unref()
+	for _, meta := range version.Vlogs {
+		if meta.Sealed {
+			continue
+		}
+		end, err := vlog.ScanFile(r.db.fs, r.db.dir, meta.Physical, meta.PhysicalID,
+			int64(meta.SyncedTo), 0, func(vlog.Record) error { return nil })
+		var missing *MissingFileError
+		if err != nil && (!isCorruption(err) || errors.As(err, &missing)) {
+			return err
+		}
+		r.values[meta.Logical] = &valueEnd{meta: meta, end: max(end, int64(meta.SyncedTo))}
+	}
+	return nil
+}
+
+// valueEnd is where a value-log file that was being written to ends.
+type valueEnd struct {
+	meta *manifest.VlogMeta
+	end  int64
+	// damaged says that something before the end is not whole, though it was
+	// durable: reads of it fail, and nothing is cut off.
+	damaged bool
+}
+
+// replay is step 3.
+func (r *recovery) replay() error {
+	set := r.db.set
+	flushed := set.LastSeq()
+	r.seqMax = flushed
+	version := set.Current()
+	defer version.Unref()
+	var err error
+	r.log, err = wal.Replay(r.db.fs, r.db.dir, set.MinSegment(), func(rec wal.ReplayRecord) error {
+		whole, err := r.valuesWhole(version, rec, flushed)
+		if err != nil {
+			return err
+		}
+		if !whole {
+			return fmt.Errorf("%w: values of the commit are not whole", wal.ErrCutHere)
+		}
+		return r.replayRecord(rec, flushed)
+	})
+	return err
+}
+
+// valuesWhole reports whether every value that a record points at is whole.
+// Those of a proven record were: if one is not now, that is damage, which its
+// reads will report.
+func (r *recovery) valuesWhole(version *manifest.Version, rec wal.ReplayRecord, flushed base.SeqNum) (bool, error) {
+	whole := true
+	err := eachOp(rec.Payload, flushed, func(seq base.SeqNum, op base.Op) error {
+		if op.Kind.Op() != base.KindSetPointer || !whole {
+			return nil
+		}
+		_, enc, err := base.SplitPayload(op.Kind, op.Payload)
+		if err != nil {
+			return err
+		}
+		ptr, err := base.DecodePointer(enc)
+		if err != nil {
+			return err
+		}
+		whole, err = r.valueWhole(version, rec.Proven, op.Key, seq, ptr)
+		return err
+	})
+	if err != nil && !vfsError(err) {
+		err = r.undecodable(rec, err)
+	}
+	return whole, err
+}
+
+// valueWhole is valuesWhole for one value.
+func (r *recovery) valueWhole(version *manifest.Version, proven bool, key []byte, seq base.SeqNum, ptr base.Pointer) (bool, error) {
+	last := int64(ptr.Offset) + int64(ptr.Size)
+	v := r.values[ptr.File]
+	if proven {
+		if v != nil && last > v.end {
+			v.end, v.damaged = last, true
+		}
+		return true, nil
+	}
+	meta := version.Vlog(ptr.File)
+	if meta == nil || v != nil && last > v.end {
+		return false, nil
+	}
+	err := r.db.values.VerifyRecord(location(meta), key, seq, ptr)
+	if isCorruption(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// undecodable is the error for a WAL record whose checksums hold and whose
+// contents make no sense.
+func (r *recovery) undecodable(rec wal.ReplayRecord, err error) error {
+	return &CorruptionError{File: base.FileName(base.FileWAL, uint64(rec.Segment)),
+		Offset: -1, Reason: fmt.Sprintf("record at LSN %d does not decode", rec.LSN), Err: err}
+}
+
+// vfsError reports whether err comes from the file system.
+func vfsError(err error) bool {
+	var p *fs.PathError
+	var l *os.LinkError
+	return errors.As(err, &p) || errors.As(err, &l)
+}
+
+// eachOp calls fn for the operations of a WAL record above a sequence number.
+func eachOp(payload []byte, above base.SeqNum, fn func(base.SeqNum, base.Op) error) error {
+	for len(payload) > 0 {
+		h, ops, rest, err := base.DecodeCommit(payload)
+		if err != nil {
+			return err
+		}
+		it := base.OpIter{B: ops}
+		for seq := h.FirstSeq; ; seq++ {
+			op, ok, err := it.Next()
+			if err != nil {
+				return err
+			}
+			if !ok {
+				break
+			}
+			if seq <= above {
+				continue
+			}
+			if err := fn(seq, op); err != nil {
+				return err
+			}
+		}
+		payload = rest
+	}
+	return nil
+}
+
+// replayRecord puts what tables do not hold yet of a WAL record into a
+// memtable.
+func (r *recovery) replayRecord(rec wal.ReplayRecord, flushed base.SeqNum) error {
+	payload := rec.Payload
+	for len(payload) > 0 {
+		h, ops, rest, err := base.DecodeCommit(payload)
+		if err != nil {
+			return r.undecodable(rec, err)
+		}
+		payload = rest
+		if h.Count == 0 {
+			continue
+		}
+		last := h.FirstSeq + base.SeqNum(h.Count) - 1
+		r.seqMax = max(r.seqMax, last)
+		if last <= flushed {
+			continue // commits are flushed whole
+		}
+		if err := r.tableFor(rec.Segment).Apply(h.FirstSeq, ops); err != nil {
+			return r.undecodable(rec, err)
+		}
+		r.writes = true
+	}
+	return nil
+}
+
+// tableFor is the memtable that takes the next commit of the replay. A full
+// one is frozen: the segment being replayed is the oldest that holds newer
+// commits.
+func (r *recovery) tableFor(segment base.SegmentNum) *table {
+	n := len(r.tables)
+	if n > 0 && r.tables[n-1].Bytes() < r.db.opts.MemtableBytes {
+		return r.tables[n-1]
+	}
+	if n > 0 {
+		r.tables[n-1].nextSegment = segment
+	}
+	r.tables = append(r.tables, newTable(r.db.opts.MemtableBytes))
+	return r.tables[n]
+}
+
+// settle is step 4: what was cut off never shows again, and what was replayed
+// is durable before anything builds on it.
+func (r *recovery) settle() error {
+	db := r.db
+	if cut := r.log.Cut; cut != nil {
+		if err := wal.Repair(db.fs, db.dir, *cut); err != nil {
+			return err
+		}
+		db.opts.Logger.Warn("cut the torn end of the log", "file", cut.File, "offset", cut.Offset, "reason", cut.Reason)
+		db.events.post(LogCut{File: cut.File, Offset: cut.Offset, Reason: cut.Reason})
+	}
+	for _, v := range r.values {
+		seal, err := db.sealRecovered(v)
+		if err != nil {
+			return err
+		}
+		db.jobs.recovered = append(db.jobs.recovered, seal)
+	}
+	for _, segment := range r.log.Segments {
+		if err := db.syncFile(base.FileName(base.FileWAL, uint64(segment))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sealRecovered makes a value-log file that was being written to immutable. A
+// worker tells the MANIFEST later: until then, this is done at every open.
+func (db *DB) sealRecovered(v *valueEnd) (manifest.VlogSeal, error) {
+	if !v.damaged {
+		info, err := vlog.Recover(db.fs, db.dir, v.meta.Physical, v.meta.PhysicalID, int64(v.meta.SyncedTo))
+		if err == nil {
+			return manifest.VlogSeal{Logical: v.meta.Logical, Bytes: info.Bytes, SyncedTo: uint64(info.Size),
+				ExpiryMin: info.ExpiryMin, ExpiryMax: info.ExpiryMax, AllExpire: info.AllExpire}, nil
+		}
+		if !isCorruption(err) {
+			return manifest.VlogSeal{}, err
+		}
+	}
+	name := base.FileName(base.FileVlog, uint64(v.meta.Physical))
+	db.opts.Logger.Error("value-log file is damaged", "file", name)
+	db.events.post(Damage{File: name})
+	return manifest.VlogSeal{Logical: v.meta.Logical, Bytes: uint64(v.end), SyncedTo: uint64(v.end)}, db.syncFile(name)
+}
+
+// syncFile makes the contents of a file durable that an earlier process may
+// have written.
+func (db *DB) syncFile(name string) error {
+	f, err := db.fs.OpenReadWrite(filepath.Join(db.dir, name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// seqGap separates sequence numbers given out after an unclean end from those
+// that a commit may have used which left traces only in the value log.
+const seqGap = 1 << 32
+
+// install makes the recovered state the current one.
+func (r *recovery) install() {
+	db := r.db
+	w := &db.w
+	if r.writes || r.log.Cut != nil {
+		r.seqMax += seqGap
+	}
+	w.seq = r.seqMax
+	w.nextSegment = max(r.log.NextSegment, 1)
+	w.nextLSN = r.log.EndLSN
+	db.visible.Store(uint64(r.seqMax))
+	w.mem = newTable(db.opts.MemtableBytes)
+	if n := len(r.tables); n > 0 {
+		// The last segment stays until a later flush: the next one does not
+		// exist yet, and recovery insists on the one that the MANIFEST names.
+		r.tables[n-1].nextSegment = w.nextSegment - 1
+	}
+	mems := []*table{w.mem}
+	for i := len(r.tables) - 1; i >= 0; i-- {
+		mems = append(mems, r.tables[i])
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.installLocked(mems, db.set.Current())
+	db.updatePressureLocked()
+}
+
+// removeOrphans is step 5: files that a crash left between their creation and
+// the edit that was to name them, or between an edit and their removal. A file
+// that cannot be removed is only a waste of space: it is reported, not fatal.
+func (db *DB) removeOrphans() error {
+	live, durable := db.set.LiveFiles()
+	if !durable {
+		// The newest edit may be undone by a power loss, and with it what
+		// makes a file an orphan. The next edit settles that; with no room for
+		// one, orphans wait for the next open.
+		if err := db.apply(&manifest.Edit{}, nil, nil); err != nil {
+			if vfs.IsNoSpace(err) {
+				return nil
+			}
+			return err
+		}
+		live, _ = db.set.LiveFiles()
+	}
+	files, err := db.fs.List(db.dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		kind, num := base.ParseFileName(f.Name)
+		orphan := false
+		switch kind {
+		case base.FileTable, base.FileVlog, base.FileManifest:
+			_, used := live[manifest.FileRef{Kind: kind, Num: base.FileNum(num)}]
+			orphan = !used
+		case base.FileWAL:
+			orphan = base.SegmentNum(num) < db.set.MinSegment()
+		case base.FileTemp:
+			orphan = true
+		}
+		if !orphan || f.IsDir {
+			continue
+		}
+		if err := db.fs.Remove(filepath.Join(db.dir, f.Name)); err != nil {
+			db.opts.Logger.Warn("cannot remove an unused file", "file", f.Name, "error", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package db
+
+import (
+	"math"
+	"sync/atomic"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/manifest"
+)
+
+// space is what the store knows of its value log. All of it is an estimate for
+// pacing; nothing that has to be right depends on it.
+type space struct {
+	bytes     atomic.Int64  // records in sealed files
+	discarded atomic.Int64  // of them known to be garbage
+	share     atomic.Uint64 // float64 bits: how much of what is written replaces something
+}
+
+// Bounds of a value-log file's size. Small stores have small files, so that
+// one file is a small part of the whole; large ones have fewer files.
+const (
+	valueFileShare    = 24
+	valueFileBytesMax = 256 * mib
+	valueFileBytesMin = 8 * mib
+)
+
+// valueFileBytes is the size at which a value-log file is replaced.
+func (db *DB) valueFileBytes() int64 {
+	least := min(valueFileBytesMin, max(db.opts.MemtableBytes/2, 4*kib))
+	return min(max(db.liveValueBytes()/valueFileShare, least), valueFileBytesMax)
+}
+
+// liveValueBytes estimates the live bytes of the value log.
+func (db *DB) liveValueBytes() int64 {
+	return max(db.space.bytes.Load()-db.space.discarded.Load(), 0)
+}
+
+// hiddenShare is how much of the live bytes may be garbage that is not known
+// yet because memtables and upper levels hide it.
+const hiddenShare = 0.05
+
+// replacedShare is the share of written value-log bytes that recently turned
+// out to replace older ones.
+func (db *DB) replacedShare() float64 {
+	s := math.Float64frombits(db.space.share.Load())
+	return min(max(s, 0.05), 1)
+}
+
+// noteReplaced learns from a flush or compaction: out of written value-log
+// bytes, discarded were found to be replaced.
+func (db *DB) noteReplaced(written, discarded uint64) {
+	if written == 0 {
+		return
+	}
+	sample := min(float64(discarded)/float64(written), 1)
+	old := math.Float64frombits(db.space.share.Load())
+	db.space.share.Store(math.Float64bits(old*0.75 + sample*0.25))
+}
+
+// hidesGarbage reports whether mem may hide so much garbage of the value log,
+// under overwrites and deletions that nobody has merged yet, that it should be
+// flushed before it is full.
+func (db *DB) hidesGarbage(mem *table) bool {
+	limit := float64(max(float64(db.valueFileBytes()), hiddenShare*float64(db.liveValueBytes())/db.replacedShare()))
+	if float64(mem.VlogBytes()) >= limit {
+		return true
+	}
+	deletes := float64(mem.Deletes())
+	return deletes > 0 && deletes*db.meanRecordBytes() >= max(limit, 2*float64(db.valueFileBytes()))
+}
+
+// meanRecordBytes estimates the length of a value-log record.
+func (db *DB) meanRecordBytes() float64 {
+	s := db.state.Load()
+	if s == nil {
+		return 0
+	}
+	var entries, bytes uint64
+	for _, tables := range s.version.Levels {
+		for _, t := range tables {
+			entries += t.Entries
+			bytes += t.VlogBytes
+		}
+	}
+	return float64(bytes) / float64(max(entries, 1))
+}
+
+// updateSpaceLocked recounts the value log of a version. The caller holds mu.
+func (db *DB) updateSpaceLocked(v *manifest.Version) {
+	var bytes, discarded uint64
+	var worst float64
+	dead := false
+	for _, f := range physicalFiles(v, db.now(v)) {
+		bytes += f.bytes
+		discarded += min(f.discarded, f.bytes)
+		if db.damagedLocked(base.FileVlog, f.physical) {
+			continue
+		}
+		if f.discarded > 0 {
+			worst = max(worst, f.ratio())
+		}
+		dead = dead || f.discarded >= f.bytes || f.allExpired
+	}
+	db.space.bytes.Store(int64(bytes))
+	db.space.discarded.Store(int64(discarded))
+	live := max(float64(bytes)-float64(discarded), 1)
+	over := float64(bytes)/live > db.gcStart()
+	db.jobs.gcWanted = dead || over && worst >= gcRatioMin
+}
+
+// gcStart is the ratio of known bytes to live bytes from which collection
+// runs: below SpaceAmpMax, to leave room for garbage that is not known yet.
+func (db *DB) gcStart() float64 { return 1 + (db.opts.SpaceAmpMax-1)*0.5 }
+
+// amplification estimates the bytes in the value log for each live one, hidden
+// garbage included.
+func (db *DB) amplification(v *manifest.Version) float64 {
+	bytes, discarded := float64(db.space.bytes.Load()), float64(db.space.discarded.Load())
+	var upper, last uint64
+	for level := range v.Levels {
+		if n := v.LevelWeight(level) - v.LevelBytes(level); n > 0 {
+			upper += last
+			last = n
+		}
+	}
+	hidden := float64(upper) * db.replacedShare()
+	live := bytes - discarded - hidden
+	if live < float64(valueFileBytesMin) {
+		return 1
+	}
+	return bytes / live
+}

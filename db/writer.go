@@ -1,0 +1,287 @@
+package db
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/internal/commit"
+	"github.com/cordwood-db/cordwood/vfs"
+	"github.com/cordwood-db/cordwood/wal"
+)
+
+// writer is the state of the commit side. Only one goroutine at a time is in
+// it: the leader of a group, or the holder of pipeline.Exclusive.
+type writer struct {
+	mem         *table
+	seq         base.SeqNum     // last one assigned, published or not
+	nextSegment base.SegmentNum // of the WAL segment to create next
+	nextLSN     uint64          // where the log ended when the store was opened
+	created     *wal.Log        // the log, while its first segment is not recorded yet
+	buf         []byte          // the group, encoded
+}
+
+// embedBytesMax is how many bytes of large values of a synced group go into
+// the WAL instead of the value log. One file to sync is so much cheaper than
+// two that writing such values again, at the flush, pays.
+const embedBytesMax = 64 * kib
+
+// bufKeepMax is how much of the encoding buffer is kept between groups.
+const bufKeepMax = 4 * mib
+
+// writeGroup gives a group of commits its sequence numbers and puts it into
+// the value log, the WAL and the memtable, in this order: a record of the WAL
+// never points at value-log bytes that were not written before it. It is the
+// pipeline's Write.
+func (db *DB) writeGroup(group []*commit.Request) error {
+	err := db.writeGroupLogs(group)
+	if err == nil {
+		db.applyGroup(group)
+		db.afterGroup()
+		return nil
+	}
+	if vfs.IsNoSpace(err) && !errors.Is(err, wal.ErrFailed) && !db.active.valuesFailed() {
+		// The logs took back what they had written of it, or hold it where
+		// nothing refers to it: this group is gone, the next may try.
+		db.noteFull()
+		return &commit.RetryableError{Err: classify(err)}
+	}
+	var retry *commit.RetryableError
+	if errors.As(err, &retry) {
+		return err
+	}
+	return db.fail(err)
+}
+
+func (db *DB) writeGroupLogs(group []*commit.Request) error {
+	if err := db.makeRoom(group); err != nil {
+		return err
+	}
+	w := &db.w
+	if cap(w.buf) > bufKeepMax {
+		w.buf = nil
+	}
+	w.buf = w.buf[:0]
+	embed := db.embeds(group)
+	separated := false
+	for _, r := range group {
+		q := r.Batch.(*request)
+		q.first, q.last = w.seq+1, w.seq+base.SeqNum(q.batch.count)
+		w.seq = q.last
+		split, err := db.encode(q, embed)
+		if err != nil {
+			return err
+		}
+		separated = separated || split
+	}
+	if separated {
+		if err := db.active.flushValues(); err != nil {
+			return err
+		}
+	}
+	_, err := db.active.wal.Append(w.buf)
+	if err != nil {
+		return err
+	}
+	db.metrics.walBytes.Add(uint64(len(w.buf)))
+	return nil
+}
+
+// embeds reports whether the large values of group go into the WAL.
+func (db *DB) embeds(group []*commit.Request) bool {
+	sync, bytes := false, 0
+	for _, r := range group {
+		q := r.Batch.(*request)
+		sync = sync || r.Sync
+		for i := range q.batch.large {
+			bytes += len(q.batch.large[i].value)
+		}
+		if bytes > embedBytesMax {
+			return false
+		}
+	}
+	return sync
+}
+
+// encode appends the commit of q to the group's buffer. separated says whether
+// any of its values went to the value log.
+func (db *DB) encode(q *request, embed bool) (separated bool, err error) {
+	w := &db.w
+	start := len(w.buf)
+	w.buf = base.CommitHeader{FirstSeq: q.first, Count: q.batch.count}.Append(w.buf)
+	if len(q.batch.large) == 0 && db.opts.ValueThreshold >= batchLargeBytes {
+		w.buf = append(w.buf, q.batch.ops...)
+	} else if separated, err = db.encodeLarge(q, embed); err != nil {
+		return separated, err
+	}
+	opsLen := len(w.buf) - start - base.CommitHeaderLen
+	binary.LittleEndian.PutUint64(w.buf[start+base.CommitHeaderLen-8:], uint64(opsLen))
+	return separated, nil
+}
+
+// encodeLarge encodes a batch of which some values may go to the value log.
+func (db *DB) encodeLarge(q *request, embed bool) (separated bool, err error) {
+	w := &db.w
+	seq := q.first
+	at := 0
+	small := func(to int) error {
+		it := base.OpIter{B: q.batch.ops[at:to]}
+		at = to
+		for {
+			op, ok, err := it.Next()
+			if err != nil || !ok {
+				return err
+			}
+			expiry, value, err := base.SplitPayload(op.Kind, op.Payload)
+			if err != nil {
+				return err
+			}
+			if op.Kind.Op() == base.KindSet && len(value) >= db.opts.ValueThreshold && !embed {
+				separated = true
+				err = db.encodePointer(op.Kind, op.Key, seq, expiry, value)
+			} else {
+				w.buf = base.AppendOp(w.buf, op)
+			}
+			if err != nil {
+				return err
+			}
+			seq++
+		}
+	}
+	for i := range q.batch.large {
+		l := &q.batch.large[i]
+		if err := small(l.at); err != nil {
+			return separated, err
+		}
+		if embed || len(l.value) < db.opts.ValueThreshold {
+			w.buf = appendSet(w.buf, l.kind, l.key, l.expiry, l.value)
+		} else {
+			separated = true
+			if err := db.encodePointer(l.kind, l.key, seq, l.expiry, l.value); err != nil {
+				return separated, err
+			}
+		}
+		seq++
+	}
+	return separated, small(len(q.batch.ops))
+}
+
+// encodePointer puts a value into the value log and its pointer into the
+// group's buffer.
+func (db *DB) encodePointer(kind base.Kind, key []byte, seq base.SeqNum, expiry uint64, value []byte) error {
+	values, err := db.valueWriter()
+	if err != nil {
+		return err
+	}
+	ptr, err := values.Append(key, seq, expiry, value)
+	if err != nil {
+		return err
+	}
+	db.metrics.valueBytes.Add(uint64(ptr.Size))
+	var enc [base.PointerLenMax]byte
+	kind = base.KindSetPointer | kind&base.FlagExpiry
+	db.w.buf = appendSet(db.w.buf, kind, key, expiry, ptr.Append(enc[:0]))
+	return nil
+}
+
+// applyGroup puts the encoded group into the memtable.
+func (db *DB) applyGroup(group []*commit.Request) {
+	rest := db.w.buf
+	for range group {
+		h, ops, next, err := base.DecodeCommit(rest)
+		if err == nil {
+			err = db.w.mem.Apply(h.FirstSeq, ops)
+		}
+		if err != nil {
+			// The bytes are those that encode has just made.
+			panic("cordwood: broken invariant: own commit does not decode: " + err.Error())
+		}
+		rest = next
+	}
+}
+
+// publishGroup makes a group visible. It is the pipeline's Publish: called in
+// commit order, after the group is as durable as it asked to be.
+func (db *DB) publishGroup(group []*commit.Request) {
+	last := group[len(group)-1].Batch.(*request)
+	db.visible.Store(uint64(last.last))
+	if db.jobs.waitingPublish.Load() {
+		db.broadcast()
+	}
+}
+
+// syncGroups makes groups durable. It is the pipeline's Sync.
+func (db *DB) syncGroups([]*commit.Request) error {
+	if err := db.syncLogs(); err != nil {
+		return db.fail(err)
+	}
+	return nil
+}
+
+// afterGroup replaces what the group has filled up.
+func (db *DB) afterGroup() {
+	if db.retireValues(db.valueFileBytes()) {
+		db.broadcast()
+	}
+}
+
+// makeRoom sees to a WAL segment and to a memtable with room for the group.
+func (db *DB) makeRoom(group []*commit.Request) error {
+	if err := db.openWAL(); err != nil {
+		return err
+	}
+	var bytes int64
+	for _, r := range group {
+		bytes += r.Batch.(*request).batch.bytes
+	}
+	mem := db.w.mem
+	if mem.Empty() {
+		return nil
+	}
+	full := mem.Bytes() >= db.opts.MemtableBytes ||
+		bytes > db.opts.MemtableBytes/2 && mem.Bytes() > db.opts.MemtableBytes/4 ||
+		db.hidesGarbage(mem)
+	if !full || !db.mayFreeze() {
+		return nil
+	}
+	err := db.freeze()
+	if vfs.IsNoSpace(err) && !errors.Is(err, wal.ErrFailed) && mem.Bytes() < 2*db.opts.MemtableBytes {
+		return nil // the segment in use may still have room
+	}
+	return err
+}
+
+// freeze starts a new memtable and a new WAL segment. The old memtable waits
+// for its flush. The caller is the commit side.
+func (db *DB) freeze() error {
+	w := &db.w
+	if err := db.active.wal.Rotate(w.nextSegment); err != nil {
+		return err
+	}
+	w.mem.nextSegment = w.nextSegment
+	w.nextSegment++
+	mem := newTable(db.opts.MemtableBytes)
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.pushMemtableLocked(mem)
+	w.mem = mem
+	return nil
+}
+
+// pushMemtableLocked makes mem the one that takes writes.
+func (db *DB) pushMemtableLocked(mem *table) {
+	state := db.state.Load()
+	mems := append([]*table{mem}, state.mems...)
+	state.version.Ref()
+	db.installLocked(mems, state.version)
+	db.updatePressureLocked()
+}
+
+// openWAL makes sure that there is a WAL segment to append to. After Open
+// there is none until the first commit, so that a store on a full disk opens.
+func (db *DB) openWAL() error {
+	if db.active.wal != nil {
+		return nil
+	}
+	return db.createWAL()
+}
