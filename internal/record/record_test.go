@@ -201,4 +201,3 @@ func TestOSFileRoundTrip(t *testing.T) {
 		t.Fatalf("%v %+v %v", got, tail, err)
 	}
 }
-
