@@ -42,9 +42,13 @@ type marker struct {
 }
 
 func (m marker) encode() []byte {
-	s := fmt.Sprintf(currentMagic+"format %d\nmanifest %s\nid %016x\n",
-		FormatVersion, base.FileName(base.FileManifest, uint64(m.manifest)), m.id)
-	return fmt.Appendf([]byte(s), currentCRCLine, crc32.Checksum([]byte(s), castagnoli))
+	return sealMarker(fmt.Appendf(nil, currentMagic+"format %d\nmanifest %s\nid %016x\n",
+		FormatVersion, base.FileName(base.FileManifest, uint64(m.manifest)), m.id))
+}
+
+// sealMarker appends the checksum.
+func sealMarker(b []byte) []byte {
+	return fmt.Appendf(b, currentCRCLine, crc32.Checksum(b, castagnoli))
 }
 
 // decodeMarker undoes encode. Only what encode would write is accepted.

@@ -284,3 +284,31 @@ func TestReadFaultsFailTheLoad(t *testing.T) {
 		}
 	}
 }
+
+func TestManifestInDoubtIsKeptUntilAnotherIsCurrent(t *testing.T) {
+	mem := newMem(t)
+	faulty := vfs.NewFaulty(mem, nil)
+	s := mustCreate(t, faulty)
+	s.Close()
+	s, _ = mustLoad(t, faulty)
+	// The first edit makes a new MANIFEST and CURRENT; that CURRENT is renamed,
+	// but whether the new name lasts is not known.
+	faulty.SetDecide(vfs.FailNth(2, vfs.OfKind(vfs.OpSyncDir), syscall.ENOSPC, true))
+	_, err := s.Apply(&Edit{}, nil)
+	if _, ok := errors.AsType[*UncertainError](err); !ok {
+		t.Fatalf("got %v", err)
+	}
+	live, _ := s.LiveFiles()
+	if len(live) != 2 || s.Obsolete() != nil {
+		t.Fatalf("live %v", live)
+	}
+	faulty.SetDecide(nil)
+	mustApply(t, s, &Edit{})
+	live, _ = s.LiveFiles()
+	if got := s.Obsolete(); len(got) != 2 || len(live) != 3 { // reported now, so live until then
+		t.Fatalf("obsolete %v, live %v", got, live)
+	}
+	if live, durable := s.LiveFiles(); len(live) != 1 || !durable {
+		t.Fatalf("live %v", live)
+	}
+}
