@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/internal/invariants"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -174,11 +175,20 @@ func (l *workload) run() {
 	l.finish()
 }
 
+// faultStep is the distance of the operations that fail: under the race detector,
+// which makes all this slow, not each of them does.
+var faultStep = func() int64 {
+	if invariants.Enabled {
+		return 7
+	}
+	return 1
+}()
+
 func TestAWriterSurvivesAFaultAtEveryOperation(t *testing.T) {
 	faults := []vfs.Fault{{Err: syscall.EIO}, {Err: syscall.ENOSPC}, {Err: syscall.EIO, Short: true}, {Err: syscall.ENOSPC, Short: true}}
 	for _, fault := range faults {
 		for _, sticky := range []bool{false, true} {
-			for n := int64(1); ; n++ {
+			for n := int64(1); ; n += faultStep {
 				m := newMem(t)
 				fsys := vfs.NewFaulty(m, vfs.FaultNth(n, vfs.AnyOp, fault, sticky))
 				l := newWorkload(t, fsys)
@@ -310,7 +320,7 @@ func TestARewriteFailsCleanlyAtEveryOperation(t *testing.T) {
 		return w.Abort() // does nothing
 	}
 	for _, fault := range []vfs.Fault{{Err: syscall.EIO}, {Err: syscall.ENOSPC, Short: true}} {
-		for n := int64(1); ; n++ {
+		for n := int64(1); ; n += faultStep {
 			m := m.KillClone()
 			fsys := vfs.NewFaulty(m, vfs.FaultNth(n, vfs.AnyOp, fault, false))
 			err := run(fsys)

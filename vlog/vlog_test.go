@@ -2,7 +2,6 @@ package vlog
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -25,17 +24,19 @@ type entry struct {
 	ptr    base.Pointer
 }
 
-// randomValue is n bytes that depend on n and seed only.
-func randomValue(n int, seed uint64) []byte {
-	var s [32]byte
-	binary.LittleEndian.PutUint64(s[:], seed)
-	binary.LittleEndian.PutUint64(s[8:], uint64(n))
-	b := make([]byte, n)
-	c := rand.NewChaCha8(s)
-	if _, err := c.Read(b); err != nil {
+// randomBytes is what all values are cut from.
+var randomBytes = func() []byte {
+	b := make([]byte, 4<<20)
+	if _, err := rand.NewChaCha8([32]byte{1}).Read(b); err != nil {
 		panic(err)
 	}
 	return b
+}()
+
+// randomValue is n bytes that depend on n and seed only. Nobody changes them.
+func randomValue(n int, seed uint64) []byte {
+	at := int((seed*7919 + uint64(n)) % uint64(len(randomBytes)-n))
+	return randomBytes[at:][:n:n]
 }
 
 func makeEntry(i, size int) entry {
