@@ -187,9 +187,9 @@ func TestMemBehavesLikeTheMachinesFileSystem(t *testing.T) {
 		t.Skip("Windows has errors of its own")
 	}
 	rng := rand.New(rand.NewPCG(randomSeed(t), 0))
-	rounds := 60
+	rounds := 20
 	if testing.Short() {
-		rounds = 10
+		rounds = 5
 	}
 	for range rounds {
 		dir := t.TempDir()

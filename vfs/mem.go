@@ -30,7 +30,7 @@ type Mem struct {
 	inodes   uint64              // the last number given out
 	unsynced map[*inode]struct{} // every file that is not clean, and maybe dead ones
 	pending  []*dirOp            // un-synced directory operations, oldest first
-	locked   map[*inode]int // -1: exclusive, n > 0: by n that share it
+	locked   map[*inode]int      // -1: exclusive, n > 0: by n that share it
 	handles  int
 	capacity int64 // bytes; negative: no limit
 	used     int64 // bytes

@@ -251,7 +251,7 @@ func (bf *bookedFile) check(data []byte) error {
 
 func TestRandomCrashesLoseNothingSynced(t *testing.T) {
 	rng := rand.New(rand.NewPCG(randomSeed(t), 1))
-	rounds := 15
+	rounds := 10
 	if testing.Short() {
 		rounds = 3
 	}
