@@ -10,7 +10,7 @@ import (
 
 // All constants of this block are part of the file format.
 const (
-	fileMagic     = uint64(0x676f6c7677637257) // "Wrcwvlog"
+	fileMagic     = uint64(0x676f6c7664726f63) // "cordvlog"
 	formatVersion = 1
 	fileHeaderLen = 64
 

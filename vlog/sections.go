@@ -15,7 +15,7 @@ import (
 // A rewritten file is: file header, records, translation blocks, section index,
 // footer. All constants of this block are part of the file format.
 const (
-	footerMagic = uint64(0x646e65767763) // "cwvend" and two zero bytes
+	footerMagic = uint64(0x646e657664726f63) // "cordvend"
 	footerLen   = 64
 
 	sectionLen       = 40
