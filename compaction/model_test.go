@@ -52,6 +52,18 @@ type history struct {
 	entries []iterator.Entry // any order
 	tombs   []rangedel.Tombstone
 	vlog    map[base.Pointer][]byte
+	byKey   map[string][]iterator.Entry // made by index
+}
+
+// index sorts what has been added for reading.
+func (h *history) index() {
+	h.byKey = map[string][]iterator.Entry{}
+	for _, e := range h.entries {
+		h.byKey[string(e.Key.User)] = append(h.byKey[string(e.Key.User)], e)
+	}
+	for _, es := range h.byKey {
+		slices.SortFunc(es, func(a, b iterator.Entry) int { return a.Key.Compare(b.Key) })
+	}
 }
 
 // read is the state of key at a sequence number and a time, by definition.
@@ -62,16 +74,12 @@ func (h *history) read(key string, at base.SeqNum, now uint64) string {
 			cover = max(cover, t.Seq)
 		}
 	}
-	var versions []iterator.Entry
-	for _, e := range h.entries {
-		if seq := e.Key.Trailer.SeqNum(); string(e.Key.User) == key && seq <= at && seq >= cover {
-			versions = append(versions, e)
-		}
-	}
-	slices.SortFunc(versions, func(a, b iterator.Entry) int { return a.Key.Compare(b.Key) })
 	var operands []byte
 	merged := false
-	for _, e := range versions {
+	for _, e := range h.byKey[key] {
+		if seq := e.Key.Trailer.SeqNum(); seq > at || seq < cover {
+			continue
+		}
 		kind := e.Key.Trailer.Kind()
 		expiry, value, err := base.SplitPayload(kind, e.Value)
 		if err != nil {
