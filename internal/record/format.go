@@ -56,7 +56,8 @@ const (
 	recIDOff         = 8  // uint64
 	recSyncedOff     = 16 // uint64
 	recLengthOff     = 24 // uint48
-	recTypeOff       = 30 // 1 byte, then 1 reserved
+	recTypeOff       = 30 // 1 byte
+	recReservedOff   = 31 // 1 byte, zero
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -159,32 +160,37 @@ type recordHeader struct {
 	typ        byte
 }
 
-// put encodes h into b, as the header of the record at offset off of the file
-// with the given id.
-func (h recordHeader) put(b *[RecordHeaderLen]byte, id uint64, off int64) {
+// put encodes h into the first RecordHeaderLen bytes of b, as the header of the
+// record at offset off of the file with the given id.
+func (h recordHeader) put(b []byte, id uint64, off int64) {
 	binary.LittleEndian.PutUint32(b[recPayloadCRCOff:], h.payloadCRC)
 	binary.LittleEndian.PutUint64(b[recIDOff:], id)
 	binary.LittleEndian.PutUint64(b[recSyncedOff:], h.synced)
 	// The type overwrites the top two bytes, which a valid length leaves zero.
 	binary.LittleEndian.PutUint64(b[recLengthOff:], uint64(h.length))
 	b[recTypeOff] = h.typ
-	binary.LittleEndian.PutUint32(b[recHeaderCRCOff:], headerCRC(b[:], off))
+	binary.LittleEndian.PutUint32(b[recHeaderCRCOff:], headerCRC(b, off))
 }
 
 // headerCRC is the checksum of the record header b at offset off: of b without
 // its first four bytes, followed by the offset as a uint64.
 func headerCRC(b []byte, off int64) uint32 {
-	var x [RecordHeaderLen - recPayloadCRCOff + 8]byte
-	n := copy(x[:], b[recPayloadCRCOff:RecordHeaderLen])
-	binary.LittleEndian.PutUint64(x[n:], uint64(off))
-	return crc32.Checksum(x[:], castagnoli)
+	crc := crc32.Checksum(b[recPayloadCRCOff:RecordHeaderLen], castagnoli)
+	// What is handed to package crc32 is moved to the heap, so the offset is
+	// added here, byte by byte.
+	crc = ^crc
+	for shift := 0; shift < 64; shift += 8 {
+		crc = castagnoli[byte(crc)^byte(off>>shift)] ^ crc>>8
+	}
+	return ^crc
 }
 
 // decodeRecordHeader decodes the RecordHeaderLen bytes at b, found at offset
 // off of the file that h starts. ok is false if they are not a header written
 // there.
 func decodeRecordHeader(b []byte, h FileHeader, off int64) (rh recordHeader, ok bool) {
-	if binary.LittleEndian.Uint64(b[recIDOff:]) != h.ID ||
+	// What is cheap to check goes first: a search may meet many candidates.
+	if binary.LittleEndian.Uint64(b[recIDOff:]) != h.ID || b[recReservedOff] != 0 ||
 		binary.LittleEndian.Uint32(b[recHeaderCRCOff:]) != headerCRC(b, off) {
 		return rh, false
 	}

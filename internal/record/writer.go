@@ -81,9 +81,8 @@ func (w *Writer) Append(synced uint64, typ byte, parts ...[]byte) (endLSN uint64
 	case w.EndLSN()+RecordHeaderLen+length > LSNMax:
 		return 0, errLSN
 	}
-	var hdr [RecordHeaderLen]byte
-	recordHeader{payloadCRC: crc, synced: synced, length: int64(length), typ: typ}.put(&hdr, w.h.ID, w.off)
-	w.buf = append(w.buf[:0], hdr[:]...)
+	w.buf = append(w.buf[:0], zeros[:RecordHeaderLen]...)
+	recordHeader{payloadCRC: crc, synced: synced, length: int64(length), typ: typ}.put(w.buf, w.h.ID, w.off)
 	if RecordHeaderLen+length > writeBytesMax {
 		err = w.writeLarge(parts)
 	} else {
