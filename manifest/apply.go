@@ -65,8 +65,8 @@ func (s *Set) Apply(edit *Edit, prepare func(*Version) error) (*Version, error) 
 // stamp puts the counters into the edit.
 func (s *Set) stamp(edit *Edit) {
 	edit.NextFile = 0
-	if next := base.FileNum(s.nextFile.Load()); next+fileNumsReserved/2 > s.reserved {
-		edit.NextFile = next + fileNumsReserved
+	if base.FileNum(s.nextFile.Load())+fileNumsReserved/2 > s.reserved {
+		edit.NextFile = s.reserve()
 	}
 	seq := s.LastSeq()
 	if edit.LastSeq != nil {
@@ -75,6 +75,11 @@ func (s *Set) stamp(edit *Edit) {
 	if seq > s.catalog.lastSeq {
 		edit.LastSeq = &seq
 	}
+}
+
+// reserve is a number to which file numbers are reserved by the next record.
+func (s *Set) reserve() base.FileNum {
+	return min(base.FileNum(s.nextFile.Load())+fileNumsReserved, fileNumMax)
 }
 
 // install makes next the newest version. It is durable.

@@ -67,7 +67,7 @@ func (s *Set) prove(synced uint64) {
 // Failures before CURRENT is touched leave the old one as good as it was.
 func (s *Set) rotate(ch *change, next *Version) error {
 	num := s.NewFileNum()
-	reserved := base.FileNum(s.nextFile.Load()) + fileNumsReserved
+	reserved := s.reserve()
 	id := s.opts.NewID()
 	l, err := s.writeSnapshot(num, id, next.snapshot(ch, reserved))
 	if err != nil {

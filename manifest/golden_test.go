@@ -1,0 +1,68 @@
+package manifest
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/vfs"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// goldenDatabase makes the database of docs/format/manifest.md.
+func goldenDatabase(t *testing.T) (*vfs.Mem, *Set) {
+	mem := newMem(t)
+	opts := testOptions(mem)
+	opts.NewID = func() uint64 { return 0x1122334455667788 }
+	s, err := Create(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	two, three := s.NewFileNum(), s.NewFileNum()
+	mustApply(t, s, &Edit{
+		Added: []AddedTable{{Level: 0, Meta: &TableMeta{
+			Num: two, Size: 4096, ID: 0x0102030405060708,
+			Smallest: []byte("apple"), Largest: []byte("pear"), LargestExclusive: true,
+			SeqMin: 1, SeqMax: 9, Entries: 8, Deletes: 1, RangeDels: 1,
+			KeyBytes: 40, ValueBytes: 64, VlogBytes: 2000,
+		}}},
+		VlogAdded:  []VlogMeta{{Logical: three, Physical: three, PhysicalID: 0x1112131415161718, SyncedTo: 2064}},
+		Discards:   map[base.FileNum]uint64{three: 300},
+		MinSegment: new(base.SegmentNum(2)),
+	})
+	return mem, s
+}
+
+// TestGoldenFiles: this version writes what the first one wrote, and reads it.
+func TestGoldenFiles(t *testing.T) {
+	mem, s := goldenDatabase(t)
+	stored := newMem(t)
+	for _, name := range []string{base.CurrentName, "MANIFEST-000001"} {
+		path := filepath.Join("testdata", "v1", name)
+		got := readFile(t, mem, name)
+		if *update {
+			if err := os.WriteFile(path, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s:\n%x\nwant:\n%x", name, got, want)
+		}
+		if err := vfs.WriteFileAtomic(stored, filepath.Join(testDir, name), want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	loaded, info := mustLoad(t, stored)
+	if dump(loaded) != dump(s) || !info.Durable || info.Edits != 1 {
+		t.Errorf("%+v: %s", info, dump(loaded))
+	}
+}
