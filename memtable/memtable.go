@@ -43,6 +43,7 @@ type Memtable struct {
 	// Used by the applying goroutine only.
 	staged      [applyChunk]item
 	nodes       *btree.FreeListG[item]
+	nodesPooled bool
 	skipCheckAt int  // size of the tree at which to reconsider the skip
 	skipChosen  bool // from keys of this memtable
 
@@ -73,8 +74,8 @@ func New(opts Options) *Memtable {
 		probes:      probePool.Get().(*probeTable),
 		skip:        bytes.Clone(opts.SkipHint),
 		skipCheckAt: skipFirstEntries,
-		nodes:       btree.NewFreeListG[item](0),
 	}
+	m.nodes, m.nodesPooled = takeNodes(opts.SizeBytes)
 	m.tree = m.newTree()
 	return m
 }
@@ -238,6 +239,10 @@ func (m *Memtable) Release() {
 	if m.probes != nil {
 		probePool.Put(m.probes)
 	}
-	m.probes, m.tree, m.tombs = nil, nil, nil
+	if m.nodesPooled && m.tree != nil {
+		m.tree.Clear(true)
+		nodePool.Put(m.nodes)
+	}
+	m.probes, m.tree, m.nodes, m.tombs = nil, nil, nil, nil
 	m.rangeDels.Store(nil)
 }

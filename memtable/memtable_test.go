@@ -453,3 +453,15 @@ func TestGetDoesNotAllocate(t *testing.T) {
 		t.Fatalf("%v allocations", got)
 	}
 }
+
+// A large memtable is built from the slabs and nodes of the one before.
+func TestMemoryOfAReleasedMemtableIsUsedAgain(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	for range 3 {
+		m, b := New(Options{SizeBytes: 64 << 20}), newBuilder()
+		fill(t, rng, m, b, keyStyles["common prefix"], 5000)
+		checkCounters(t, m, b)
+		walk(t, m.NewIter(), b.sorted())
+		m.Release()
+	}
+}

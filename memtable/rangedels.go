@@ -16,7 +16,8 @@ const tombstoneBytes = 56
 
 // addRangeDel adds the range delete op. One that deletes nothing is dropped.
 func (m *Memtable) addRangeDel(seq base.SeqNum, op base.Op) error {
-	if len(op.Payload) > KeyBytesMax {
+	// One byte more than a key, so that an end can lie behind all keys.
+	if len(op.Payload) > KeyBytesMax+1 {
 		return base.ErrKeyTooLarge
 	}
 	pos, size, err := m.arena.add(op.Key, op.Payload)
