@@ -42,7 +42,7 @@ type Config struct {
 // Pipeline commits requests in groups. See the package comment.
 type Pipeline struct {
 	cfg   Config    // immutable
-	wakes sync.Pool // of chan turn; not shared between pipelines, see compress
+	wakes sync.Pool // of chan turn; a channel stays in the synctest bubble it was made in
 	bufs  sync.Pool // of *groupBuf
 
 	failure atomic.Pointer[failure] // set once
