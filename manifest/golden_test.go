@@ -2,9 +2,12 @@ package manifest
 
 import (
 	"bytes"
+	"encoding/hex"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/cordwood-db/cordwood/internal/base"
@@ -64,5 +67,31 @@ func TestGoldenFiles(t *testing.T) {
 	loaded, info := mustLoad(t, stored)
 	if dump(loaded) != dump(s) || !info.Durable || info.Edits != 1 {
 		t.Errorf("%+v: %s", info, dump(loaded))
+	}
+}
+
+// TestFormatPageShowsTheGoldenFiles compares docs/format/manifest.md with them.
+func TestFormatPageShowsTheGoldenFiles(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "format", "manifest.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mem, _ := goldenDatabase(t)
+	if !bytes.Contains(page, append([]byte("```\n"), readFile(t, mem, base.CurrentName)...)) {
+		t.Error("CURRENT is not on the page")
+	}
+	var shown []byte
+	for line := range strings.Lines(string(page)) {
+		offset, digits, ok := strings.Cut(line, "  ")
+		if ok && offset == fmt.Sprintf("%03x", len(shown)) {
+			b, err := hex.DecodeString(strings.ReplaceAll(strings.TrimSpace(digits), " ", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			shown = append(shown, b...)
+		}
+	}
+	if want := readFile(t, mem, "MANIFEST-000001"); !bytes.Equal(shown, want) {
+		t.Errorf("the page shows\n%x\nnot\n%x", shown, want)
 	}
 }
