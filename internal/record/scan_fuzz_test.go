@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 	"testing"
 
 	"github.com/cordwood-db/cordwood/internal/base"
@@ -18,6 +19,7 @@ func FuzzScan(f *testing.F) {
 	f.Add([]byte{}, uint32(0), true)
 	f.Add(make([]byte, 200), uint32(64), true)
 	f.Fuzz(func(t *testing.T, b []byte, at uint32, reseal bool) {
+		b = slices.Clone(b) // it must not be changed
 		if reseal && len(b) >= HeaderLen {
 			copy(b, fileMagic)
 			binary.LittleEndian.PutUint32(b[fileCRCOff:], crc32.Checksum(b[:fileCRCOff], castagnoli))
