@@ -10,9 +10,10 @@ import (
 	"github.com/cordwood-db/cordwood/internal/rangedel"
 )
 
-// sink takes the entries that survive, in order. It must not keep the slices.
+// sink takes the entries that survive, in order; first marks the first of a
+// user key. It must not keep the slices.
 type sink interface {
-	add(key base.InternalKey, payload []byte) error
+	add(key base.InternalKey, payload []byte, first bool) error
 }
 
 // filter is the entry filter: it walks versions of keys, newest first, and
@@ -41,6 +42,7 @@ type filter struct {
 	// Of the current user key.
 	started bool
 	user    []byte
+	emitted bool         // a version of it survived
 	last    base.Trailer // of the entry before
 	frag    rangedel.Fragment
 	covered bool // frag is set
@@ -147,6 +149,7 @@ func (f *filter) enter(key base.InternalKey) error {
 	}
 	f.started = true
 	f.user = append(f.user[:0], key.User...)
+	f.emitted = false
 	f.last = key.Trailer
 	f.settled = -1
 	f.frag, f.covered = f.cover.At(key.User)
@@ -219,8 +222,14 @@ func (f *filter) emit(t base.Trailer, payload []byte) error {
 	if err := f.emitTomb(); err != nil {
 		return err
 	}
+	return f.hand(t, payload)
+}
+
+func (f *filter) hand(t base.Trailer, payload []byte) error {
 	f.stats.EntriesOut++
-	return f.out.add(base.InternalKey{User: f.user, Trailer: t}, payload)
+	first := !f.emitted
+	f.emitted = true
+	return f.out.add(base.InternalKey{User: f.user, Trailer: t}, payload, first)
 }
 
 func (f *filter) emitTomb() error {
@@ -228,8 +237,7 @@ func (f *filter) emitTomb() error {
 		return nil
 	}
 	f.hasTomb = false
-	f.stats.EntriesOut++
-	return f.out.add(base.InternalKey{User: f.user, Trailer: f.tomb}, nil)
+	return f.hand(f.tomb, nil)
 }
 
 // endKey settles what waits at the end of a key's versions: nothing older is

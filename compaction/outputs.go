@@ -49,12 +49,13 @@ type outputs struct {
 	file    vfs.File // nil if there is nothing yet
 	w       *sstable.Writer
 	num     base.FileNum
-	started bool   // lastKey is set
-	lastKey []byte // newest user key seen, of any table
+	started bool   // there was a key
+	lastKey []byte // the last one, kept only if there are tombstones
 
-	gp      int    // grandparents before it end before lastKey
-	gpBytes uint64 // of those that the table passed
-	tomb    int    // fragments of tombs before it end at or before lower
+	unmeasured uint64 // bytes added since the size was last looked at
+	gp         int    // grandparents before it end before the last key
+	gpBytes    uint64 // of those that the table passed
+	tomb       int    // fragments of tombs before it end at or before lower
 }
 
 func newOutputs(env *Env, p WriteParams, tombs *rangedel.Set, st stripes) *outputs {
@@ -72,14 +73,17 @@ func newOutputs(env *Env, p WriteParams, tombs *rangedel.Set, st stripes) *outpu
 }
 
 // add implements sink.
-func (o *outputs) add(key base.InternalKey, payload []byte) error {
-	if !o.started || !bytes.Equal(o.lastKey, key.User) {
+func (o *outputs) add(key base.InternalKey, payload []byte, first bool) error {
+	if first {
 		if err := o.boundary(key.User); err != nil {
 			return err
 		}
 		o.started = true
-		o.lastKey = append(o.lastKey[:0], key.User...)
+		if !o.tombs.Empty() {
+			o.lastKey = append(o.lastKey[:0], key.User...)
+		}
 	}
+	o.unmeasured += uint64(len(key.User) + len(payload) + entryOverhead)
 	if o.w == nil {
 		if err := o.open(); err != nil {
 			return err
@@ -133,8 +137,11 @@ func (o *outputs) boundary(key []byte) error {
 			}
 		}
 	}
-	if o.tableBytes > 0 && o.size() >= o.tableBytes {
-		return o.cut(key)
+	if o.tableBytes > 0 && o.unmeasured >= o.tableBytes/64 {
+		o.unmeasured = 0
+		if o.size() >= o.tableBytes {
+			return o.cut(key)
+		}
 	}
 	return nil
 }
