@@ -9,19 +9,26 @@ import (
 	"github.com/cordwood-db/cordwood/internal/base"
 )
 
-// Part of the file format: contents of a data block.
+// Part of the file format: contents of a data block. All numbers are
+// little-endian.
 //
-//	entries   each: uvarint shared | uvarint unshared | uvarint payload length |
-//	          trailer, 8 bytes little-endian | unshared key bytes | payload
-//	restarts  offset of each restart point, 4 bytes little-endian each
-//	count     of restarts, 4 bytes little-endian, at least 1
+//	keys      of all entries, each: uvarint shared | uvarint unshared |
+//	          uvarint payload length | trailer, 8 bytes | unshared key bytes
+//	payloads  of all entries
+//	restarts  8 bytes each: offset in keys, 4 bytes; offset in payloads, 4 bytes
+//	4 bytes   length of keys
+//	4 bytes   count of restarts, at least 1
 //
 // The user key of an entry is the first "shared" bytes of its predecessor's
 // user key and then its own bytes. shared is exactly the length of the common
 // prefix, which the search relies on; at a restart point it is 0.
+//
+// Payloads lie apart so that a search, which looks at keys alone, touches few
+// cache lines: that is most of what a lookup in a cached block costs.
 const (
-	restartBytes    = 4
-	lengthCountByte = 4 // the restarts' count at the end
+	restartBytes     = 8
+	restartPayloadAt = 4
+	blockTailBytes   = 8
 
 	// entryHeaderMin: three lengths of one byte each, and the trailer.
 	entryHeaderMin = 3 + base.TrailerLen
@@ -30,7 +37,8 @@ const (
 
 // block is a parsed data block. It aliases the contents it was parsed from.
 type block struct {
-	entries  []byte
+	keys     []byte
+	payloads []byte
 	restarts []byte
 	n        int // restarts
 }
@@ -38,57 +46,79 @@ type block struct {
 // parseBlock splits the contents of a data block. Entries are checked as they
 // are decoded.
 func parseBlock(contents []byte) (block, bool) {
-	end := len(contents) - lengthCountByte
+	end := len(contents) - blockTailBytes
 	if end < 0 {
 		return block{}, false
 	}
-	n := uint64(binary.LittleEndian.Uint32(contents[end:]))
+	keys := uint64(binary.LittleEndian.Uint32(contents[end:]))
+	n := uint64(binary.LittleEndian.Uint32(contents[end+4:]))
 	if n == 0 || n > uint64(end)/restartBytes {
 		return block{}, false
 	}
 	at := end - int(n)*restartBytes
-	b := block{entries: contents[:at:at], restarts: contents[at:end:end], n: int(n)}
-	return b, at > 0 && b.restart(0) == 0
+	if keys > uint64(at) {
+		return block{}, false
+	}
+	b := block{keys: contents[:keys:keys], payloads: contents[keys:at:at], restarts: contents[at:end:end], n: int(n)}
+	first := b.restart(0)
+	return b, keys > 0 && first == place{}
 }
 
-// restart is the offset of restart point i, or one beyond the entries if it is
-// nonsense, which decodeEntry refuses.
-func (b *block) restart(i int) int {
-	off := binary.LittleEndian.Uint32(b.restarts[i*restartBytes:])
-	return int(min(uint64(off), uint64(len(b.entries))))
+// place is where an entry lies: its key in keys, its value in payloads.
+type place struct {
+	key, value int
 }
 
-// entry is a decoded entry: positions in the block's entries.
+// restart is restart point i. Nonsense comes out as the end of the block, where
+// nothing decodes.
+func (b *block) restart(i int) place {
+	r := b.restarts[i*restartBytes:]
+	key := binary.LittleEndian.Uint32(r)
+	value := binary.LittleEndian.Uint32(r[restartPayloadAt:])
+	if uint64(key) > uint64(len(b.keys)) || uint64(value) > uint64(len(b.payloads)) {
+		return place{len(b.keys), len(b.payloads)}
+	}
+	return place{int(key), int(value)}
+}
+
+// entry is a decoded entry.
 type entry struct {
 	shared  int // bytes of the predecessor's key
-	keyAt   int // own bytes of the key: [keyAt, valueAt)
-	valueAt int // payload: [valueAt, end)
-	end     int // where the next entry starts
+	keyAt   int // own bytes of the key: keys[keyAt:next.key]
+	valueAt int // payload: payloads[valueAt:next.value]
+	next    place
 	trailer base.Trailer
 }
 
-// decodeEntry decodes the entry at off. ok is false if it does not fit.
-func decodeEntry(b []byte, off int) (e entry, ok bool) {
-	if len(b)-off < entryHeaderMin {
+// suffix is the own bytes of the key of e.
+func (b *block) suffix(e *entry) []byte { return b.keys[e.keyAt:e.next.key] }
+
+// value is the payload of e.
+func (b *block) value(e *entry) []byte { return b.payloads[e.valueAt:e.next.value:e.next.value] }
+
+// entry decodes the entry at p. ok is false if it does not fit.
+func (b *block) entry(p place) (e entry, ok bool) {
+	if len(b.keys)-p.key < entryHeaderMin {
 		return e, false
 	}
-	p := b[off:]
-	shared, unshared, payload, n := uint32(p[0]), uint32(p[1]), uint32(p[2]), 3
+	h := b.keys[p.key:]
+	shared, unshared, payload, n := uint32(h[0]), uint32(h[1]), uint32(h[2]), 3
 	if shared|unshared|payload >= 0x80 {
-		shared, unshared, payload, n = decodeLengths(p)
-		if n == 0 || len(p)-n < base.TrailerLen {
+		shared, unshared, payload, n = decodeLengths(h)
+		if n == 0 || len(h)-n < base.TrailerLen {
 			return e, false
 		}
 	}
-	e.trailer = base.Trailer(binary.LittleEndian.Uint64(p[n:]))
-	e.keyAt = off + n + base.TrailerLen
-	if uint64(unshared)+uint64(payload) > uint64(len(b)-e.keyAt) ||
+	e.trailer = base.Trailer(binary.LittleEndian.Uint64(h[n:]))
+	e.keyAt = p.key + n + base.TrailerLen
+	if uint64(unshared) > uint64(len(b.keys)-e.keyAt) ||
+		uint64(payload) > uint64(len(b.payloads)-p.value) ||
 		uint64(shared)+uint64(unshared) > keyBytesMax {
 		return e, false
 	}
 	e.shared = int(shared)
-	e.valueAt = e.keyAt + int(unshared)
-	e.end = e.valueAt + int(payload)
+	e.valueAt = p.value
+	e.next = place{e.keyAt + int(unshared), p.value + int(payload)}
 	return e, true
 }
 
@@ -120,59 +150,58 @@ const (
 	foundCorrupt              // an entry could not be decoded
 )
 
-// search finds the first entry at or after the internal key (user, trailer).
-// same says whether it has the same user key. It builds no key: the entry's
-// user key is user[:e.shared] and its own bytes, because an entry that ends
-// the search shares no more with its predecessor than the target does.
-func (b *block) search(user []byte, trailer base.Trailer) (e entry, off int, same bool, f found) {
+// search finds the first entry at or after the internal key (user, trailer),
+// and where it lies: at the end of keys if there is none. same says whether it
+// has the same user key. It builds no key: the entry's user key is
+// user[:e.shared] and its own bytes, because an entry that ends the search
+// shares no more with its predecessor than the target does.
+func (b *block) search(user []byte, trailer base.Trailer) (e entry, at place, same bool, f found) {
 	r, corrupt := b.searchRestarts(user, trailer)
 	if corrupt {
-		return e, 0, false, foundCorrupt
+		return e, at, false, foundCorrupt
 	}
-	limit := len(b.entries)
-	if r+1 < b.n {
-		limit = b.restart(r + 1)
-	}
-	if r < 0 {
-		limit = 0
-	} else {
-		off = b.restart(r)
+	limit := 0
+	if r >= 0 {
+		at, limit = b.restart(r), len(b.keys)
+		if r+1 < b.n {
+			limit = b.restart(r + 1).key
+		}
 	}
 	// matched is the length of the prefix that the target shares with the
-	// entry before off, which is before the target.
+	// entry before at, which is before the target.
 	matched := 0
-	for off < limit {
+	for at.key < limit {
 		var ok bool
-		if e, ok = decodeEntry(b.entries, off); !ok {
-			return e, off, false, foundCorrupt
+		if e, ok = b.entry(at); !ok {
+			return e, at, false, foundCorrupt
 		}
 		if e.shared < matched {
-			return e, off, false, foundEntry // differs from target where it grew beyond the predecessor
+			return e, at, false, foundEntry // differs from target where it grew beyond the predecessor
 		}
 		if e.shared == matched {
-			suffix, rest := b.entries[e.keyAt:e.valueAt], user[matched:]
+			suffix, rest := b.suffix(&e), user[matched:]
 			m := commonPrefix(suffix, rest)
 			switch {
 			case m == len(rest) && m == len(suffix):
 				if e.trailer <= trailer {
-					return e, off, true, foundEntry
+					return e, at, true, foundEntry
 				}
 			case m == len(rest) || m < len(suffix) && suffix[m] > rest[m]:
-				return e, off, false, foundEntry
+				return e, at, false, foundEntry
 			}
 			matched += m
 		}
-		off = e.end
+		at = e.next
 	}
-	if off >= len(b.entries) {
-		return e, off, false, foundEnd
+	if at.key >= len(b.keys) {
+		return e, at, false, foundEnd
 	}
 	// The next restart point, which is known to be at or after the target.
-	e, ok := decodeEntry(b.entries, off)
+	e, ok := b.entry(at)
 	if !ok || e.shared != 0 {
-		return e, off, false, foundCorrupt
+		return e, at, false, foundCorrupt
 	}
-	return e, off, bytes.Equal(b.entries[e.keyAt:e.valueAt], user), foundEntry
+	return e, at, bytes.Equal(b.suffix(&e), user), foundEntry
 }
 
 // searchRestarts is the last restart point whose key is before the target, -1
@@ -181,11 +210,11 @@ func (b *block) searchRestarts(user []byte, trailer base.Trailer) (r int, corrup
 	lo, hi := 0, b.n
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
-		e, ok := decodeEntry(b.entries, b.restart(mid))
+		e, ok := b.entry(b.restart(mid))
 		if !ok || e.shared != 0 {
 			return 0, true
 		}
-		c := bytes.Compare(b.entries[e.keyAt:e.valueAt], user)
+		c := bytes.Compare(b.suffix(&e), user)
 		if c < 0 || c == 0 && e.trailer > trailer {
 			lo = mid + 1
 		} else {

@@ -11,8 +11,9 @@ import (
 type blockBuilder struct {
 	interval int // entries from one restart point to the next
 
-	buf      []byte
-	restarts []uint32
+	keys     []byte
+	payloads []byte
+	restarts []byte
 	run      int // entries since the last restart point
 	count    int
 }
@@ -21,15 +22,16 @@ type blockBuilder struct {
 // user key added before.
 func (b *blockBuilder) add(user []byte, shared int, trailer base.Trailer, payload []byte) {
 	if b.count == 0 || b.run == b.interval {
-		b.restarts = append(b.restarts, uint32(len(b.buf)))
+		b.restarts = binary.LittleEndian.AppendUint32(b.restarts, uint32(len(b.keys)))
+		b.restarts = binary.LittleEndian.AppendUint32(b.restarts, uint32(len(b.payloads)))
 		b.run = 0
 		shared = 0
 	}
 	b.run++
 	b.count++
-	b.buf = appendEntryHeader(b.buf, shared, len(user)-shared, len(payload), trailer)
-	b.buf = append(b.buf, user[shared:]...)
-	b.buf = append(b.buf, payload...)
+	b.keys = appendEntryHeader(b.keys, shared, len(user)-shared, len(payload), trailer)
+	b.keys = append(b.keys, user[shared:]...)
+	b.payloads = append(b.payloads, payload...)
 }
 
 // appendEntryHeader appends what precedes the key bytes of an entry.
@@ -46,25 +48,33 @@ func appendEntryHeader(dst []byte, shared, unshared, payload int, trailer base.T
 
 // size is how many bytes finish would give now.
 func (b *blockBuilder) size() int {
-	return len(b.buf) + len(b.restarts)*restartBytes + lengthCountByte
+	return len(b.keys) + len(b.payloads) + len(b.restarts) + blockTailBytes
 }
 
 // finish returns the contents of the block, valid until the next reset.
 func (b *blockBuilder) finish() []byte {
-	for _, r := range b.restarts {
-		b.buf = binary.LittleEndian.AppendUint32(b.buf, r)
-	}
-	b.buf = binary.LittleEndian.AppendUint32(b.buf, uint32(len(b.restarts)))
-	return b.buf
+	keys := len(b.keys)
+	b.keys = append(b.keys, b.payloads...)
+	b.keys = append(b.keys, b.restarts...)
+	b.keys = appendBlockTail(b.keys, keys, len(b.restarts)/restartBytes)
+	return b.keys
+}
+
+// appendBlockTail appends what ends the contents of a block.
+func appendBlockTail(dst []byte, keys, restarts int) []byte {
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(keys))
+	return binary.LittleEndian.AppendUint32(dst, uint32(restarts))
 }
 
 // reset makes the builder ready for the next block. Memory far above what a
 // block usually takes is given back.
 func (b *blockBuilder) reset(keepMax int) {
-	if cap(b.buf) > keepMax {
-		b.buf = nil
+	if cap(b.keys) > keepMax {
+		b.keys = nil
 	}
-	b.buf = b.buf[:0]
-	b.restarts = b.restarts[:0]
+	if cap(b.payloads) > keepMax {
+		b.payloads = nil
+	}
+	b.keys, b.payloads, b.restarts = b.keys[:0], b.payloads[:0], b.restarts[:0]
 	b.run, b.count = 0, 0
 }

@@ -14,10 +14,10 @@ type blockCursor struct {
 	corrupt bool
 
 	// The current entry.
-	off, end int    // from where to where it lies in b.entries
-	key      []byte // its user key: keyBuf, or a part of runKeys
-	trailer  base.Trailer
-	value    []byte
+	at, after place  // where it lies, and its successor
+	key       []byte // its user key: keyBuf, or a part of runKeys
+	trailer   base.Trailer
+	value     []byte
 
 	keyBuf []byte
 
@@ -31,7 +31,7 @@ type blockCursor struct {
 
 // runEntry is an entry with its key in runKeys.
 type runEntry struct {
-	off            int
+	at             place
 	keyFrom, keyTo int
 	e              entry
 }
@@ -40,7 +40,7 @@ type runEntry struct {
 func (c *blockCursor) reset(b block) {
 	c.b = b
 	c.corrupt = false
-	c.off, c.end = 0, 0
+	c.at, c.after = place{}, place{}
 	c.key, c.value = nil, nil
 	c.runAt = -1
 }
@@ -49,7 +49,7 @@ func (c *blockCursor) reset(b block) {
 func (c *blockCursor) first() bool {
 	c.runAt = -1
 	c.key = nil
-	return c.decode(0)
+	return c.decode(place{})
 }
 
 // next moves to the following entry.
@@ -63,35 +63,35 @@ func (c *blockCursor) next() bool {
 		c.key = c.keyBuf
 		c.runAt = -1
 	}
-	return c.decode(c.end)
+	return c.decode(c.after)
 }
 
-// decode moves to the entry at off, whose predecessor's key is c.key.
-func (c *blockCursor) decode(off int) bool {
-	if off >= len(c.b.entries) {
+// decode moves to the entry at at, whose predecessor's key is c.key.
+func (c *blockCursor) decode(at place) bool {
+	if at.key >= len(c.b.keys) {
 		return false
 	}
-	e, ok := decodeEntry(c.b.entries, off)
+	e, ok := c.b.entry(at)
 	if !ok || e.shared > len(c.key) || !storable(e.trailer) {
 		c.corrupt = true
 		return false
 	}
-	c.keyBuf = append(c.keyBuf[:e.shared], c.b.entries[e.keyAt:e.valueAt]...)
+	c.keyBuf = append(c.keyBuf[:e.shared], c.b.suffix(&e)...)
 	c.key = c.keyBuf
-	c.set(off, e)
+	c.set(at, &e)
 	return true
 }
 
-// set makes e, at off, current; the key is set already.
-func (c *blockCursor) set(off int, e entry) {
-	c.off, c.end = off, e.end
+// set makes e, at at, current; the key is set already.
+func (c *blockCursor) set(at place, e *entry) {
+	c.at, c.after = at, e.next
 	c.trailer = e.trailer
-	c.value = c.b.entries[e.valueAt:e.end:e.end]
+	c.value = c.b.value(e)
 }
 
 // seekGE moves to the first entry at or after (user, trailer).
 func (c *blockCursor) seekGE(user []byte, trailer base.Trailer) bool {
-	e, off, _, f := c.b.search(user, trailer)
+	e, at, _, f := c.b.search(user, trailer)
 	if f == foundEnd {
 		return false
 	}
@@ -100,15 +100,15 @@ func (c *blockCursor) seekGE(user []byte, trailer base.Trailer) bool {
 		return false
 	}
 	// search promises that the shared prefix is the target's.
-	c.keyBuf = append(append(c.keyBuf[:0], user[:e.shared]...), c.b.entries[e.keyAt:e.valueAt]...)
+	c.keyBuf = append(append(c.keyBuf[:0], user[:e.shared]...), c.b.suffix(&e)...)
 	c.key = c.keyBuf
 	c.runAt = -1
-	c.set(off, e)
+	c.set(at, &e)
 	return true
 }
 
 // last moves to the last entry.
-func (c *blockCursor) last() bool { return c.before(len(c.b.entries)) }
+func (c *blockCursor) last() bool { return c.before(len(c.b.keys)) }
 
 // prev moves to the preceding entry.
 func (c *blockCursor) prev() bool {
@@ -116,48 +116,48 @@ func (c *blockCursor) prev() bool {
 		c.setRun(c.runAt - 1)
 		return true
 	}
-	return c.before(c.off)
+	return c.before(c.at.key)
 }
 
 // seekLT moves to the last entry whose user key is less than user.
 func (c *blockCursor) seekLT(user []byte) bool {
-	_, off, _, f := c.b.search(user, trailerMax)
+	_, at, _, f := c.b.search(user, trailerMax)
 	if f == foundCorrupt {
 		c.corrupt = true
 		return false
 	}
-	return c.before(off)
+	return c.before(at.key)
 }
 
 // trailerMax sorts before every version of a user key.
 const trailerMax = ^base.Trailer(0)
 
-// before moves to the last entry that starts before off.
+// before moves to the last entry whose key starts before off.
 func (c *blockCursor) before(off int) bool {
 	if off <= 0 {
 		return false
 	}
 	// The last restart point before off. Hostile ones may be out of order;
 	// any answer will do then.
-	r := sort.Search(c.b.n, func(i int) bool { return c.b.restart(i) >= off }) - 1
+	r := sort.Search(c.b.n, func(i int) bool { return c.b.restart(i).key >= off }) - 1
 	c.run, c.runKeys = c.run[:0], c.runKeys[:0]
 	at, keyFrom := c.b.restart(max(r, 0)), 0
-	for at < off {
-		e, ok := decodeEntry(c.b.entries, at)
+	for at.key < off {
+		e, ok := c.b.entry(at)
 		if !ok || e.shared > len(c.runKeys)-keyFrom || !storable(e.trailer) {
 			c.corrupt = true
 			return false
 		}
 		from := len(c.runKeys)
 		c.runKeys = append(c.runKeys, c.runKeys[keyFrom:keyFrom+e.shared]...)
-		c.runKeys = append(c.runKeys, c.b.entries[e.keyAt:e.valueAt]...)
+		c.runKeys = append(c.runKeys, c.b.suffix(&e)...)
 		keyFrom = from
 		if len(c.run) == restartIntervalMax {
 			c.corrupt = true // and more keys than memory should be spent on
 			return false
 		}
-		c.run = append(c.run, runEntry{off: at, keyFrom: from, keyTo: len(c.runKeys), e: e})
-		at = e.end
+		c.run = append(c.run, runEntry{at: at, keyFrom: from, keyTo: len(c.runKeys), e: e})
+		at = e.next
 	}
 	if len(c.run) == 0 {
 		c.corrupt = true // a restart point beyond its successor
@@ -172,5 +172,5 @@ func (c *blockCursor) setRun(i int) {
 	e := &c.run[i]
 	c.runAt = i
 	c.key = c.runKeys[e.keyFrom:e.keyTo:e.keyTo]
-	c.set(e.off, e.e)
+	c.set(e.at, &e.e)
 }

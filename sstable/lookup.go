@@ -78,7 +78,7 @@ func (r *Reader) lookupBlock(h handle, key []byte, trailer base.Trailer, res *Re
 		return false, nil
 	}
 	res.Trailer = e.trailer
-	res.Payload = b.entries[e.valueAt:e.end:e.end]
+	res.Payload = b.value(&e)
 	res.block = blk
 	return true, nil
 }

@@ -187,7 +187,7 @@ func (r *Reader) Close() error {
 // PinnedBytes is about how much memory the reader holds as long as it is open.
 func (r *Reader) PinnedBytes() int64 {
 	const structBytes = 1 << 10
-	return structBytes + int64(len(r.top.keys)+len(r.top.records)) + int64(r.filter.Size()) + r.delBytes
+	return structBytes + int64(len(r.top.keys)+len(r.top.heads)+len(r.top.records)) + int64(r.filter.Size()) + r.delBytes
 }
 
 // Properties returns what the table says about itself. The caller owns it.

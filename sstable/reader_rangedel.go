@@ -43,20 +43,20 @@ func decodeRangeDels(contents []byte) ([]rangedel.Fragment, bool) {
 	var cur rangedel.Fragment
 	seqs := make([]base.SeqNum, 0, b.n)
 	from := 0 // of the current fragment's numbers in seqs
-	for off := 0; off < len(b.entries); {
-		e, ok := decodeEntry(b.entries, off)
+	for at := (place{}); at.key < len(b.keys); {
+		e, ok := b.entry(at)
 		if !ok || e.shared != 0 || e.trailer.Kind() != base.KindRangeDelete {
 			return nil, false
 		}
-		start, end := b.entries[e.keyAt:e.valueAt:e.valueAt], b.entries[e.valueAt:e.end:e.end]
-		if off > 0 && !(bytes.Equal(start, cur.Start) && bytes.Equal(end, cur.End)) {
+		start, end := b.suffix(&e), b.value(&e)
+		if at.key > 0 && !(bytes.Equal(start, cur.Start) && bytes.Equal(end, cur.End)) {
 			cur.Seqs = seqs[from:len(seqs):len(seqs)]
 			frags = append(frags, cur)
 			from = len(seqs)
 		}
 		cur.Start, cur.End = start, end
 		seqs = append(seqs, e.trailer.SeqNum())
-		off = e.end
+		at = e.next
 	}
 	cur.Seqs = seqs[from:len(seqs):len(seqs)]
 	return append(frags, cur), true

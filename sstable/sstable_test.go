@@ -374,4 +374,3 @@ func walkAtRandom(rng *rand.Rand, r *Reader, entries []iterator.Entry, steps int
 	}
 	return nil
 }
-

@@ -126,7 +126,7 @@ func (w *Writer) Add(key base.InternalKey, payload []byte) error {
 	if len(payload) >= largePayloadBytes {
 		w.addLarge(key, payload)
 	} else {
-		grows := entryHeaderMin + len(key.User) - shared + len(payload) + blockSlackBytes
+		grows := entryHeaderMin + len(key.User) - shared + len(payload) + restartBytes + blockSlackBytes
 		if w.block.count > 0 && w.block.size()+grows > w.opts.BlockBytes {
 			w.finishBlock(key)
 		}

@@ -35,7 +35,7 @@ func (w *Writer) startBlock(size int) {
 		return
 	}
 	used := w.out.offset() - w.chunkStart
-	index := w.chunk.size() + 2*blockTrailerBytes + indexRecordBytes + len(w.last.User)
+	index := w.chunk.size() + 2*blockTrailerBytes + headBytes + indexRecordBytes + len(w.last.User)
 	if used+uint64(size+index) > uint64(w.opts.ChunkBytes) {
 		w.finishChunk()
 		w.chunkStart = w.out.offset()
@@ -71,18 +71,17 @@ func (w *Writer) addLarge(key base.InternalKey, payload []byte) {
 	}
 	head := appendEntryHeader(nil, 0, len(key.User), len(payload), key.Trailer)
 	head = append(head, key.User...)
-	var restarts [restartBytes + lengthCountByte]byte
-	restarts[restartBytes] = 1
-	w.startBlock(len(head) + len(payload) + len(restarts) + blockTrailerBytes)
+	tail := appendBlockTail(make([]byte, restartBytes, restartBytes+blockTailBytes), len(head), 1)
+	w.startBlock(len(head) + len(payload) + len(tail) + blockTrailerBytes)
 	var digest xxhash.Digest
 	digest.Reset()
-	for _, part := range [][]byte{head, payload, restarts[:]} {
+	for _, part := range [][]byte{head, payload, tail} {
 		digest.Write(part) // never fails
 	}
 	offset := w.out.offset()
 	w.out.append(head)
 	w.out.append(payload)
-	w.scratch = appendBlockTrailer(append(w.scratch[:0], restarts[:]...), digest.Sum64(), compress.None, w.opts.ID, offset)
+	w.scratch = appendBlockTrailer(append(w.scratch[:0], tail...), digest.Sum64(), compress.None, w.opts.ID, offset)
 	w.out.append(w.scratch)
 	w.stats.props.RawBytes += w.out.offset() - offset - blockTrailerBytes
 	w.endBlock(offset)

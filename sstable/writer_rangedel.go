@@ -29,7 +29,8 @@ func (w *Writer) AddRangeDel(f rangedel.Fragment) error {
 
 func (w *Writer) checkRangeDel(f rangedel.Fragment) error {
 	switch {
-	case len(f.Start) > keyBytesMax || len(f.End) > keyBytesMax:
+	// One byte more than a key: the successor of the longest key bounds a range.
+	case len(f.Start) > keyBytesMax+1 || len(f.End) > keyBytesMax+1:
 		return base.ErrKeyTooLarge
 	case bytes.Compare(f.Start, f.End) >= 0:
 		return fmt.Errorf("empty range [%q, %q)", f.Start, f.End)
