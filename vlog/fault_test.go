@@ -84,9 +84,7 @@ func (l *workload) group(sizes []int, sync bool) {
 
 // giveUp abandons a writer that does not accept more.
 func (l *workload) giveUp() {
-	l.w.mu.Lock()
-	failed := l.w.failed
-	l.w.mu.Unlock()
+	failed := l.w.Failed()
 	if failed == nil {
 		return // lack of space: it may go on
 	}
@@ -466,4 +464,6 @@ func TestAnErrorOfTheCallerEndsAScan(t *testing.T) {
 	if err != nil || end != int64(es[2].ptr.Offset) || !bytes.Equal(keys, es[1].key) {
 		t.Fatalf("got %q up to %d, %v", keys, end, err)
 	}
+	_, err = ScanFile(m, "/db", 1, 0, int64(len(b))+1, 0, nil)
+	wantCorruption(t, err)
 }

@@ -106,6 +106,9 @@ func (s *scanner) run(from, to int64, fn func(Record) error) (validEnd int64, er
 		limit = min(to, s.end)
 	}
 	pos := max(from, fileHeaderLen)
+	if pos > s.end {
+		return s.end, base.Corruptf(s.name, s.end, "records end here, want them from %d", pos)
+	}
 	for pos < limit {
 		rec, size, err := s.next(pos, limit)
 		if err == nil {

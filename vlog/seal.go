@@ -19,7 +19,7 @@ func (w *Writer) Sync() (durable int64, err error) {
 func (w *Writer) sync() (durable int64, err error) {
 	w.mu.Lock()
 	err = w.flush()
-	target, durable := w.a.written, w.durable
+	target, durable := w.a.written, w.durable.Load()
 	w.mu.Unlock()
 	if err != nil || target == durable {
 		return durable, err
@@ -29,11 +29,12 @@ func (w *Writer) sync() (durable int64, err error) {
 	defer w.mu.Unlock()
 	if err != nil {
 		err = fmt.Errorf("vlog: sync %s: %w", w.a.name, err)
-		w.failed = errors.Join(w.failed, err)
+		err = errors.Join(w.Failed(), err)
+		w.failed.Store(&err)
 		w.syncFailed = true
-		return w.durable, err
+		return durable, err
 	}
-	w.durable = target
+	w.durable.Store(target)
 	return target, nil
 }
 
@@ -72,7 +73,7 @@ func (w *Writer) Abandon() (Info, error) {
 		return Info{}, w.usable()
 	}
 	if w.syncFailed {
-		return Info{}, errors.Join(w.failed, w.close())
+		return Info{}, errors.Join(w.Failed(), w.close())
 	}
 	w.a.buf = nil
 	w.a.all = w.a.whole
@@ -82,10 +83,12 @@ func (w *Writer) Abandon() (Info, error) {
 		w.syncFailed = err != nil
 	}
 	if err != nil {
-		w.failed = fmt.Errorf("vlog: abandon %s: %w", w.a.name, err)
-		return Info{}, errors.Join(w.failed, w.close())
+		err = fmt.Errorf("vlog: abandon %s: %w", w.a.name, err)
+		w.failed.Store(&err)
+		return Info{}, errors.Join(err, w.close())
 	}
-	w.durable = w.a.written
+	w.durable.Store(w.a.written)
+	w.size.Store(w.a.written)
 	return w.finish()
 }
 

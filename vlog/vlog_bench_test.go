@@ -27,8 +27,9 @@ func BenchmarkAppend(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				if w.a.written > 256<<20 {
+				if w.Size() > 256<<20 {
 					w.a.written = HeaderLen
+					w.size.Store(w.a.size())
 				}
 				if _, err := w.Append(key, 1, 0, value); err != nil {
 					b.Fatal(err)
@@ -51,6 +52,7 @@ func BenchmarkAppendFlush(b *testing.B) {
 	for b.Loop() {
 		if w.Size() > 256<<20 {
 			w.a.written, w.a.announced = HeaderLen, HeaderLen
+			w.size.Store(w.a.size())
 		}
 		if _, err := w.Append(key, 1, 0, value); err != nil {
 			b.Fatal(err)

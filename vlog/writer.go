@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/invariants"
@@ -37,7 +38,6 @@ type WriterOptions struct {
 type Writer struct {
 	// Immutable after Create.
 	logical base.FileNum
-	seed    uint32
 
 	// syncMu serialises fsyncs and is taken before mu, never after it. Appends
 	// go on while an fsync runs.
@@ -46,10 +46,15 @@ type Writer struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	a          *appender
-	durable    int64 // everything before it survives power loss
-	failed     error // sticky
-	syncFailed bool  // failed came from an fsync: what is in the file is unknown
+	syncFailed bool // an fsync failed: what is in the file is unknown
 	closed     bool
+
+	// Atomic, written under mu: mu is held while values are written, and who
+	// only asks must not wait for that.
+	size      atomic.Int64 // of the file and what is buffered
+	durable   atomic.Int64 // everything before it survives power loss
+	expiryMax atomic.Uint64
+	failed    atomic.Pointer[error] // sticky
 }
 
 // Create makes the value-log file num in dir. The file, with its header, and its
@@ -62,7 +67,10 @@ func Create(fsys vfs.FS, dir string, num base.FileNum, opts WriterOptions) (*Wri
 	if err != nil {
 		return nil, err
 	}
-	return &Writer{logical: num, seed: a.seed, a: a, durable: a.written}, nil
+	w := &Writer{logical: num, a: a}
+	w.size.Store(a.written)
+	w.durable.Store(a.written)
+	return w, nil
 }
 
 // Append adds a record and returns the pointer to it. expiry is in nanoseconds
@@ -83,7 +91,7 @@ func (w *Writer) Append(key []byte, seq base.SeqNum, expiry uint64, value []byte
 	if err := w.usable(); err != nil {
 		return base.Pointer{}, err
 	}
-	off := w.a.size()
+	off := w.size.Load()
 	if off > OffsetMax {
 		return base.Pointer{}, errOffset(w.a.name, off)
 	}
@@ -91,6 +99,8 @@ func (w *Writer) Append(key []byte, seq base.SeqNum, expiry uint64, value []byte
 	if err := w.a.add(&h, key, value); err != nil {
 		return base.Pointer{}, w.writeFailed(err)
 	}
+	w.size.Store(w.a.size())
+	w.expiryMax.Store(w.a.all.expiryMax)
 	return h.pointer(), nil
 }
 
@@ -113,10 +123,10 @@ func (w *Writer) flush() error {
 }
 
 func (w *Writer) usable() error {
-	switch {
-	case w.failed != nil:
-		return w.failed
-	case w.closed:
+	if err := w.Failed(); err != nil {
+		return err
+	}
+	if w.closed {
 		return fmt.Errorf("vlog: %s: %w", w.a.name, base.ErrClosed)
 	}
 	return nil
@@ -126,34 +136,31 @@ func (w *Writer) usable() error {
 func (w *Writer) writeFailed(err error) error {
 	if cut := w.a.f.Truncate(w.a.written); cut != nil {
 		err = errors.Join(err, fmt.Errorf("vlog: truncate %s: %w", w.a.name, cut))
-		w.failed = err
+		w.failed.Store(&err)
 	} else if !vfs.IsNoSpace(err) {
-		w.failed = err
+		w.failed.Store(&err)
 	}
 	return err
 }
 
 // Size is the length of the file in bytes, with what is still buffered: where
-// the next record starts.
-func (w *Writer) Size() int64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.a.size()
-}
+// the next record starts. Like Durable, ExpiryMax and Failed it never waits.
+func (w *Writer) Size() int64 { return w.size.Load() }
 
 // Durable is the offset before which everything survives power loss, in bytes.
-func (w *Writer) Durable() int64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.durable
-}
+func (w *Writer) Durable() int64 { return w.durable.Load() }
 
 // ExpiryMax is the latest expiry of a record so far, in nanoseconds since the
 // Unix epoch; 0 if none expires.
-func (w *Writer) ExpiryMax() uint64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.a.all.expiryMax
+func (w *Writer) ExpiryMax() uint64 { return w.expiryMax.Load() }
+
+// Failed is the error for which the writer refuses everything, or nil while it
+// takes appends.
+func (w *Writer) Failed() error {
+	if err := w.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Info sums up the records so far, buffered ones included.

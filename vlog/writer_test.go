@@ -121,9 +121,7 @@ func TestLimitsAreCheckedBeforeAnythingIsWritten(t *testing.T) {
 	}
 	c := openCache(t, m)
 	wantEntry(t, c, Location{Physical: 1, ID: testID}, e)
-	w.mu.Lock()
-	w.a.written = OffsetMax + 1
-	w.mu.Unlock()
+	w.size.Store(OffsetMax + 1)
 	if _, err := w.Append(nil, 1, 0, nil); err == nil {
 		t.Fatal("a record past the last offset")
 	}
