@@ -91,7 +91,8 @@ func decodeMarker(b []byte) (marker, error) {
 // readCurrent reads CURRENT. If it is not there, the error says what that
 // means: fs.ErrNotExist if there is no database, else *base.MissingFileError.
 func readCurrent(fs vfs.FS, dir string) (marker, error) {
-	b, err := vfs.ReadFile(fs, filepath.Join(dir, base.CurrentName), currentBytesMax)
+	path := filepath.Join(dir, base.CurrentName)
+	b, err := vfs.ReadFile(fs, path, currentBytesMax)
 	if errors.Is(err, iofs.ErrNotExist) {
 		found, err := Exists(fs, dir)
 		if err == nil && !found {
@@ -103,6 +104,9 @@ func readCurrent(fs vfs.FS, dir string) (marker, error) {
 		return marker{}, err
 	}
 	if err != nil {
+		if info, serr := fs.Stat(path); serr == nil && info.Size > currentBytesMax {
+			return marker{}, base.Corruptf(base.CurrentName, currentBytesMax, "too long")
+		}
 		return marker{}, fmt.Errorf("manifest: read CURRENT: %w", err)
 	}
 	return decodeMarker(b)

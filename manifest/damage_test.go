@@ -277,6 +277,14 @@ func TestUnknownFormatIsRefusedAndUntouched(t *testing.T) {
 	}
 }
 
+func TestOversizeMarkerIsCorruption(t *testing.T) {
+	mem, _, _ := damageDatabase(t)
+	_, _, err := Load(testOptions(withFile(t, mem, base.CurrentName, make([]byte, 1<<20))))
+	if ce, ok := errors.AsType[*base.CorruptionError](err); !ok || ce.File != base.CurrentName {
+		t.Fatalf("got %v", err)
+	}
+}
+
 func TestMalformedMarkersAreCorruption(t *testing.T) {
 	for _, s := range []string{
 		"", "x\n", "cordwood database\n", "cordwood database\nformat 0\n", "cordwood database\nformat x\n",
