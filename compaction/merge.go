@@ -86,9 +86,8 @@ func (f *filter) flushRun(known baseKnown) error {
 	return err
 }
 
-// closeRun writes the run out: as one value if the base is known and the
-// operator agrees (folded), otherwise with neighbours combined as far as they
-// can be.
+// closeRun writes the run out: as one value (folded) if the base is known; with
+// neighbours combined if it is not; as it is if the operator fails.
 func (f *filter) closeRun(known baseKnown) (folded bool, err error) {
 	r := &f.run
 	defer r.reset()
@@ -103,6 +102,7 @@ func (f *filter) closeRun(known baseKnown) (folded bool, err error) {
 			return true, f.emitSet(r.stripe, t, value)
 		}
 		f.stats.MergeErrors++
+		return false, f.emitOperands()
 	}
 	return false, f.combine()
 }
