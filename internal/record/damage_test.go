@@ -186,7 +186,7 @@ func TestHeaderThatCannotBeIsRefused(t *testing.T) {
 
 func TestRecordThatClaimsToKnowTheFutureIsInvalid(t *testing.T) {
 	f, want := writeFile(t, testHeader(), 5)
-	recordHeader{payloadCRC: crc32.Checksum(want[0].payload, castagnoli), synced: 1065, length: 5}.put(f.b[HeaderLen:], testID, HeaderLen)
+	recordHeader{payloadCRC: crc32.Checksum(want[0].payload, castagnoli), synced: 1065, length: 5}.put(f.b[HeaderLen:], testID, HeaderLen, new(crcScratch))
 	if got, tail, err := scanAll(t, f); err != nil || len(got) != 0 || tail.LaterValid || tail.MaxSynced != 900 {
 		t.Fatal(got, tail, err)
 	}

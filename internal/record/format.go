@@ -162,36 +162,35 @@ type recordHeader struct {
 
 // put encodes h into the first RecordHeaderLen bytes of b, as the header of the
 // record at offset off of the file with the given id.
-func (h recordHeader) put(b []byte, id uint64, off int64) {
+func (h recordHeader) put(b []byte, id uint64, off int64, x *crcScratch) {
 	binary.LittleEndian.PutUint32(b[recPayloadCRCOff:], h.payloadCRC)
 	binary.LittleEndian.PutUint64(b[recIDOff:], id)
 	binary.LittleEndian.PutUint64(b[recSyncedOff:], h.synced)
 	// The type overwrites the top two bytes, which a valid length leaves zero.
 	binary.LittleEndian.PutUint64(b[recLengthOff:], uint64(h.length))
 	b[recTypeOff] = h.typ
-	binary.LittleEndian.PutUint32(b[recHeaderCRCOff:], headerCRC(b, off))
+	binary.LittleEndian.PutUint32(b[recHeaderCRCOff:], headerCRC(b, off, x))
 }
+
+// crcScratch is where headerCRC gathers its input. It has to be on the heap,
+// where whatever is handed to package crc32 ends up, so it is kept and reused.
+type crcScratch [RecordHeaderLen - recPayloadCRCOff + 8]byte
 
 // headerCRC is the checksum of the record header b at offset off: of b without
 // its first four bytes, followed by the offset as a uint64.
-func headerCRC(b []byte, off int64) uint32 {
-	crc := crc32.Checksum(b[recPayloadCRCOff:RecordHeaderLen], castagnoli)
-	// What is handed to package crc32 is moved to the heap, so the offset is
-	// added here, byte by byte.
-	crc = ^crc
-	for shift := 0; shift < 64; shift += 8 {
-		crc = castagnoli[byte(crc)^byte(off>>shift)] ^ crc>>8
-	}
-	return ^crc
+func headerCRC(b []byte, off int64, x *crcScratch) uint32 {
+	n := copy(x[:], b[recPayloadCRCOff:RecordHeaderLen])
+	binary.LittleEndian.PutUint64(x[n:], uint64(off))
+	return crc32.Checksum(x[:], castagnoli)
 }
 
 // decodeRecordHeader decodes the RecordHeaderLen bytes at b, found at offset
 // off of the file that h starts. ok is false if they are not a header written
 // there.
-func decodeRecordHeader(b []byte, h FileHeader, off int64) (rh recordHeader, ok bool) {
+func decodeRecordHeader(b []byte, h FileHeader, off int64, x *crcScratch) (rh recordHeader, ok bool) {
 	// What is cheap to check goes first: a search may meet many candidates.
 	if binary.LittleEndian.Uint64(b[recIDOff:]) != h.ID || b[recReservedOff] != 0 ||
-		binary.LittleEndian.Uint32(b[recHeaderCRCOff:]) != headerCRC(b, off) {
+		binary.LittleEndian.Uint32(b[recHeaderCRCOff:]) != headerCRC(b, off, x) {
 		return rh, false
 	}
 	rh = recordHeader{

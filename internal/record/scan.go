@@ -122,6 +122,7 @@ type scanner struct {
 	h    FileHeader
 	fn   func(Record) error
 	tail Tail
+	crc  crcScratch
 }
 
 // run walks the records from the header on, then looks at what follows them.
@@ -165,7 +166,7 @@ func (s *scanner) record(off int64) (rec Record, reason string, err error) {
 	if err != nil {
 		return rec, "", err
 	}
-	h, ok := decodeRecordHeader(b, s.h, off)
+	h, ok := decodeRecordHeader(b, s.h, off, &s.crc)
 	if !ok {
 		return rec, "record header fails its checksum", nil
 	}

@@ -26,7 +26,7 @@ func FuzzScan(f *testing.F) {
 			if at >= HeaderLen && int64(at)+RecordHeaderLen <= int64(len(b)) {
 				rec := b[at:][:RecordHeaderLen]
 				copy(rec[recIDOff:], b[fileIDOff:][:8])
-				binary.LittleEndian.PutUint32(rec, headerCRC(rec, int64(at)))
+				binary.LittleEndian.PutUint32(rec, headerCRC(rec, int64(at), new(crcScratch)))
 			}
 		}
 		file := &bytesFile{b: b}

@@ -51,7 +51,7 @@ func (s *scanner) searchIn(b []byte, off int64, id []byte) {
 		if len(b)-at < RecordHeaderLen {
 			return
 		}
-		h, ok := decodeRecordHeader(b[at:], s.h, off+int64(at))
+		h, ok := decodeRecordHeader(b[at:], s.h, off+int64(at), &s.crc)
 		if !ok {
 			continue
 		}

@@ -25,6 +25,7 @@ type Writer struct {
 	h   FileHeader
 	off int64  // where the next record starts
 	buf []byte // scratch, at most writeBytesMax
+	crc crcScratch
 }
 
 // NewWriter writes h at the start of f, which should be empty, and returns a
@@ -82,7 +83,7 @@ func (w *Writer) Append(synced uint64, typ byte, parts ...[]byte) (endLSN uint64
 		return 0, errLSN
 	}
 	w.buf = append(w.buf[:0], zeros[:RecordHeaderLen]...)
-	recordHeader{payloadCRC: crc, synced: synced, length: int64(length), typ: typ}.put(w.buf, w.h.ID, w.off)
+	recordHeader{payloadCRC: crc, synced: synced, length: int64(length), typ: typ}.put(w.buf, w.h.ID, w.off, &w.crc)
 	if RecordHeaderLen+length > writeBytesMax {
 		err = w.writeLarge(parts)
 	} else {
