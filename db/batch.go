@@ -17,9 +17,10 @@ type Batch struct {
 	ops   []byte  // encoded operations, without the large ones
 	large []large // operations with values that may go to the value log
 	count uint32
-	bytes int64 // keys and values
-	merge bool  // has a Merge
-	err   error // first failed write: sticky until Reset
+	bytes int64            // keys and values
+	merge bool             // has a Merge
+	err   error            // first failed write: sticky until Reset
+	clock func() time.Time // nil: time.Now
 }
 
 // large is an operation whose value is kept out of Batch.ops, so that it can
@@ -35,18 +36,23 @@ type large struct {
 // batchLargeBytes is the value length from which a batch keeps values apart.
 const batchLargeBytes = 512
 
-// NewBatch returns an empty batch.
-func (db *DB) NewBatch() *Batch { return new(Batch) }
+// NewBatch returns an empty batch that takes the time from Options.Clock.
+func (db *DB) NewBatch() *Batch { return &Batch{clock: db.opts.Clock} }
 
 // Put sets key to value.
 func (b *Batch) Put(key, value []byte) error {
 	return b.set(base.KindSet, key, 0, value, true)
 }
 
-// PutTTL sets key to value until ttl from now, by the machine's clock. ttl is
-// positive.
+// PutTTL sets key to value until ttl from now, which is when it is added to
+// the batch. ttl is positive. The time is that of Options.Clock in a batch from
+// NewBatch, otherwise the machine's.
 func (b *Batch) PutTTL(key, value []byte, ttl time.Duration) error {
-	return b.putTTL(key, value, ttl, time.Now(), true)
+	now := time.Now
+	if b.clock != nil {
+		now = b.clock
+	}
+	return b.putTTL(key, value, ttl, now(), true)
 }
 
 func (b *Batch) putTTL(key, value []byte, ttl time.Duration, now time.Time, own bool) error {
@@ -111,7 +117,7 @@ func (b *Batch) Bytes() int64 { return b.bytes }
 // Reset makes the batch empty and clears its error.
 func (b *Batch) Reset() {
 	clear(b.large)
-	*b = Batch{ops: b.ops[:0], large: b.large[:0]}
+	*b = Batch{ops: b.ops[:0], large: b.large[:0], clock: b.clock}
 }
 
 func (b *Batch) fail(err error) error {

@@ -245,7 +245,7 @@ func (db *DB) compact(ctx context.Context, j *job) error {
 		}
 	}
 	db.finishEdit(edit, 0, made)
-	if err := db.applyTables(edit, made, nil); err != nil {
+	if err := db.applyTables(edit, made, nil, nil); err != nil {
 		return err
 	}
 	db.noteCompaction(j.plan, edit, stats, time.Since(start))

@@ -65,7 +65,7 @@ func (c *Cursor) showSaved(trailer base.Trailer) (bool, error) {
 	if kind.Op() == base.KindMerge {
 		// Merges are rare where one walks backward: gather the operands from
 		// the newest down, as a point read does.
-		value, err := c.db.appendMerged(c.saved[:0], c.state, c.seq, c.key)
+		value, err := c.db.appendMerged(c.saved[:0], c.state, c.seq, c.key, c.now)
 		if err != nil {
 			return false, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cordwood-db/cordwood/compaction"
@@ -165,12 +166,20 @@ func (db *DB) flush(mems []*table) error {
 		edit.Added = append(edit.Added, manifest.AddedTable{Level: 0, Meta: meta})
 	}
 	db.finishEdit(edit, out.ExpiryHorizon, out.Tables)
-	edit.VlogSynced = db.active.syncedSizes()
+	synced := db.active.syncedSizes()
+	prepare := func(v *manifest.Version) error {
+		// A file may have been sealed, and even collected, in the meantime.
+		edit.VlogSynced = slices.DeleteFunc(synced, func(s manifest.VlogSync) bool {
+			meta := v.Vlog(s.Logical)
+			return meta == nil || meta.Sealed
+		})
+		return nil
+	}
 	flushed := make(map[*table]bool, len(mems))
 	for _, m := range mems {
 		flushed[m] = true
 	}
-	if err := db.applyTables(edit, out.Tables, func(m *table) bool { return flushed[m] }); err != nil {
+	if err := db.applyTables(edit, out.Tables, prepare, func(m *table) bool { return flushed[m] }); err != nil {
 		return err
 	}
 	db.noteFlush(mems, out, time.Since(start))
@@ -267,8 +276,8 @@ func (db *DB) finishEdit(edit *manifest.Edit, horizon uint64, tables []*manifest
 
 // applyTables applies an edit that adds new tables, and removes them if the
 // edit certainly has not taken place.
-func (db *DB) applyTables(edit *manifest.Edit, tables []*manifest.TableMeta, drop func(*table) bool) error {
-	err := db.apply(edit, nil, drop)
+func (db *DB) applyTables(edit *manifest.Edit, tables []*manifest.TableMeta, prepare func(*manifest.Version) error, drop func(*table) bool) error {
+	err := db.apply(edit, prepare, drop)
 	var uncertain *manifest.UncertainError
 	switch {
 	case err == nil:

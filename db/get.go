@@ -171,7 +171,7 @@ func (db *DB) appendValue(dst []byte, s *readState, seq base.SeqNum, key []byte,
 	case base.KindSetPointer:
 		return db.readPointer(dst, s, key, l.trailer.SeqNum(), value)
 	case base.KindMerge:
-		return db.appendMerged(dst, s, seq, key)
+		return db.appendMerged(dst, s, seq, key, db.now(s.version))
 	}
 	return dst, ErrNotFound
 }

@@ -54,8 +54,8 @@ func (o *operands) value(dst []byte, op MergeOperator, key []byte) ([]byte, erro
 }
 
 // appendMerged appends the value of a key whose newest version is a merge
-// operand.
-func (db *DB) appendMerged(dst []byte, s *readState, seq base.SeqNum, key []byte) ([]byte, error) {
+// operand, as of the time now.
+func (db *DB) appendMerged(dst []byte, s *readState, seq base.SeqNum, key []byte, now uint64) ([]byte, error) {
 	end := append(slices.Clone(key), 0)
 	covering, err := db.coveringSeq(s, seq, key)
 	if err != nil {
@@ -66,7 +66,7 @@ func (db *DB) appendMerged(dst []byte, s *readState, seq base.SeqNum, key []byte
 		return dst, err
 	}
 	var o operands
-	err = o.collect(db, s, iter, seq, key, covering)
+	err = o.collect(db, s, iter, seq, key, covering, now)
 	if closeErr := iter.Close(); err == nil {
 		err = closeErr
 	}
@@ -77,8 +77,7 @@ func (db *DB) appendMerged(dst []byte, s *readState, seq base.SeqNum, key []byte
 }
 
 // collect gathers the versions of key from iter.
-func (o *operands) collect(db *DB, s *readState, iter iterator.Iterator, seq base.SeqNum, key []byte, covering base.SeqNum) error {
-	now := db.now(s.version)
+func (o *operands) collect(db *DB, s *readState, iter iterator.Iterator, seq base.SeqNum, key []byte, covering base.SeqNum, now uint64) error {
 	for ok := iter.SeekGE(key, base.SeekTrailer(seq)); ok; ok = iter.Next() {
 		k := iter.Key()
 		if string(k.User) != string(key) || k.Trailer.SeqNum() < covering {

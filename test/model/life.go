@@ -1,0 +1,182 @@
+package model
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/vfs"
+)
+
+// checkAll compares the whole store with a state.
+func checkAll(store *db.DB, want state, now time.Time) error {
+	items := want.items(nil, nil, false, now)
+	i := 0
+	for it, err := range store.Scan(db.All()) {
+		if err != nil {
+			return err
+		}
+		if i >= len(items) {
+			return fmt.Errorf("%q is too much", it.Key())
+		}
+		if err := sameItem(it, items[i], false); err != nil {
+			return err
+		}
+		i++
+	}
+	if i < len(items) {
+		return fmt.Errorf("%d of %d keys, %q is missing", i, len(items), items[i].key)
+	}
+	for _, it := range items {
+		got, err := store.Get([]byte(it.key))
+		if err != nil || !bytes.Equal(got, it.value) {
+			return fmt.Errorf("Get(%q) = %s, %v; want %s", it.key, brief(got), err, brief(it.value))
+		}
+	}
+	return nil
+}
+
+// closeHeld closes every snapshot and cursor.
+func (r *run) closeHeld() error {
+	var errs []error
+	for len(r.cursors) > 0 {
+		errs = append(errs, r.closeCursor(0))
+	}
+	for len(r.snapshots) > 0 {
+		errs = append(errs, r.closeSnapshot(0))
+	}
+	return errors.Join(errs...)
+}
+
+// shut closes the store; nothing may be left open then.
+func (r *run) shut() error {
+	if err := r.closeHeld(); err != nil {
+		return err
+	}
+	if err := r.store.Close(); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	if n := r.fs.OpenHandles(); n != 0 {
+		return fmt.Errorf("%d files open after Close", n)
+	}
+	return nil
+}
+
+// reopen closes and opens; half of the time it looks read-only in between.
+func (r *run) reopen() error {
+	r.note("reopen")
+	if err := r.shut(); err != nil {
+		return err
+	}
+	if r.rand.IntN(2) == 0 {
+		if err := r.lookReadOnly(); err != nil {
+			return fmt.Errorf("read-only: %w", err)
+		}
+	}
+	if err := r.open(); err != nil {
+		return err
+	}
+	return checkAll(r.store, r.want, r.now)
+}
+
+func (r *run) lookReadOnly() error {
+	opts := r.opts
+	opts.ReadOnly = true
+	store, err := db.Open(dir, &opts)
+	if err != nil {
+		return err
+	}
+	if err := checkAll(store, r.want, r.now); err != nil {
+		return err
+	}
+	if err := store.Put([]byte("x"), nil); !errors.Is(err, db.ErrReadOnly) {
+		return fmt.Errorf("a write gave %v", err)
+	}
+	return store.Close()
+}
+
+// kill opens what the death of the process would leave: every commit.
+func (r *run) kill() error {
+	r.note("kill")
+	image := r.fs.KillClone()
+	return r.replace(image, func(store *db.DB) (state, error) {
+		return r.want, checkAll(store, r.want, r.now)
+	})
+}
+
+// losePower opens what a power loss may leave: a prefix of the commits that
+// has at least the synced ones.
+func (r *run) losePower() error {
+	r.note("lose power")
+	r.synced = max(r.synced, 0)
+	image := r.fs.CrashClone(func(vfs.CrashItem) vfs.CrashChoice {
+		return vfs.CrashChoice(r.rand.IntN(3))
+	})
+	return r.replace(image, func(store *db.DB) (state, error) {
+		var err error
+		for i := len(r.log) - 1; i >= r.synced; i-- {
+			e := checkAll(store, r.log[i], r.now)
+			if e == nil {
+				return r.log[i], nil
+			}
+			if err == nil {
+				err = e
+			}
+		}
+		return nil, fmt.Errorf("no prefix of %d..%d commits fits; the whole: %w", r.synced, len(r.log)-1, err)
+	})
+}
+
+// replace goes on with image in place of the file system.
+func (r *run) replace(image *vfs.Mem, check func(*db.DB) (state, error)) error {
+	if err := r.shut(); err != nil {
+		return err
+	}
+	r.fs, r.opts.FS = image, image
+	log, synced := r.log, r.synced
+	if err := r.open(); err != nil {
+		return err
+	}
+	r.log, r.synced = log, synced
+	want, err := check(r.store)
+	if err != nil {
+		return err
+	}
+	r.want = want.clone()
+	r.log, r.synced = []state{r.want.clone()}, 0
+	return nil
+}
+
+// checkpoint makes one and opens it.
+func (r *run) checkpoint(ctx context.Context) error {
+	r.note("checkpoint")
+	r.checkpoints++
+	to := fmt.Sprintf("/checkpoint%d", r.checkpoints)
+	if err := r.store.Checkpoint(ctx, to); err != nil {
+		return err
+	}
+	opts := r.opts
+	store, err := db.Open(to, &opts)
+	if err != nil {
+		return fmt.Errorf("open checkpoint: %w", err)
+	}
+	if err := checkAll(store, r.want, r.now); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	if err := store.Close(); err != nil {
+		return err
+	}
+	files, err := r.fs.List(to)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := r.fs.Remove(to + "/" + f.Name); err != nil {
+			return err
+		}
+	}
+	return r.fs.Remove(to)
+}

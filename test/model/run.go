@@ -1,0 +1,328 @@
+package model
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/vfs"
+)
+
+// run is one random history.
+type run struct {
+	rand  *rand.Rand
+	fs    *vfs.Mem
+	opts  db.Options
+	store *db.DB
+	now   time.Time
+
+	want   state
+	synced int     // commits that are known to be durable
+	log    []state // state after each commit since the last reopening, [0] before the first
+
+	snapshots []heldSnapshot
+	cursors   []*heldCursor
+	trace     []string // the last operations, for the report
+	batch     *db.Batch
+
+	checkpoints int // made so far
+}
+
+// heldSnapshot is an open snapshot and what it must show.
+type heldSnapshot struct {
+	snap *db.Snapshot
+	want state
+}
+
+const dir = "/store"
+
+// newRun opens an empty store with options drawn from seed.
+func newRun(seed uint64) (*run, error) {
+	r := &run{rand: rand.New(rand.NewPCG(seed, 1)), fs: vfs.NewMem(), want: state{}, now: time.Unix(1e9, 0)}
+	pick := func(values ...int64) int64 { return values[r.rand.IntN(len(values))] }
+	r.opts = db.Options{
+		FS: r.fs, Merge: db.Append(), Clock: func() time.Time { return r.now },
+		MemoryMax:      32 << 20,
+		MemtableBytes:  pick(2<<10, 8<<10, 64<<10, 1<<20),
+		BlockBytes:     int(pick(1, 128, 1<<10, 16<<10, 1<<20)),
+		TableBytes:     pick(4<<10, 32<<10, 1<<20),
+		ValueThreshold: int(pick(-1, 1, 24, 100, 400, 1<<10)),
+		Compression:    db.Compression(pick(0, 1)),
+		SyncInterval:   time.Duration(pick(-1, int64(time.Millisecond), int64(100*time.Millisecond))),
+		CompactionsMax: int(pick(1, 2, 4)),
+		OpenFilesMax:   int(pick(8, 100)),
+		SpaceAmpMax:    float64(pick(105, 125, 300)) / 100,
+	}
+	if r.opts.FilterBitsPerKey = 10; r.rand.IntN(4) == 0 {
+		r.opts.FilterBitsPerKey = -1
+	}
+	return r, r.open()
+}
+
+func (r *run) open() error {
+	var err error
+	if r.store, err = db.Open(dir, &r.opts); err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	r.log, r.synced = []state{r.want.clone()}, 0
+	r.batch = r.store.NewBatch()
+	return nil
+}
+
+// note remembers an operation for the report.
+func (r *run) note(format string, args ...any) {
+	if len(r.trace) >= 40 {
+		r.trace = r.trace[1:]
+	}
+	r.trace = append(r.trace, fmt.Sprintf(format, args...))
+}
+
+// step does one random operation and compares.
+func (r *run) step() error {
+	if r.rand.IntN(50) == 0 {
+		r.now = r.now.Add(time.Duration(r.rand.IntN(3000)) * time.Millisecond)
+	}
+	switch n := r.rand.IntN(1000); {
+	case n < 320:
+		return r.write()
+	case n < 420:
+		return r.applyBatch()
+	case n < 620:
+		return r.get()
+	case n < 640:
+		return r.multiGet()
+	case n < 680:
+		return r.scan(r.store, r.want, r.now)
+	case n < 880:
+		return r.moveCursor()
+	case n < 900:
+		return r.openCursor()
+	case n < 930:
+		return r.useSnapshot()
+	case n < 945:
+		return r.openSnapshot()
+	case n < 960:
+		return r.closeSomething()
+	}
+	return r.rare()
+}
+
+// rare does one of the operations that cost more.
+func (r *run) rare() error {
+	ctx := context.Background()
+	switch n := r.rand.IntN(400); {
+	case n < 60:
+		r.note("flush")
+		return r.store.Flush(ctx)
+	case n < 80:
+		lower, upper := r.bounds()
+		r.note("compact %q %q", lower, upper)
+		return r.store.Compact(ctx, db.Between(lower, upper))
+	case n < 120:
+		r.note("collect garbage")
+		return r.store.CollectGarbage(ctx, r.rand.Float64()/2)
+	case n < 140:
+		r.note("sync")
+		r.synced = len(r.log) - 1
+		return r.store.Sync()
+	case n < 145:
+		return r.checkpoint(ctx)
+	case n < 160:
+		return r.reopen()
+	case n < 165:
+		return r.kill()
+	case n < 170:
+		return r.losePower()
+	}
+	return r.checkMetrics()
+}
+
+// key draws a key; some are long, some share prefixes, one is empty.
+func (r *run) key() []byte {
+	switch n := r.rand.IntN(100); {
+	case n == 0:
+		return []byte{}
+	case n < 3:
+		return bytes.Repeat([]byte{'k'}, 1+r.rand.IntN(3000))
+	case n < 40:
+		return fmt.Appendf(nil, "user/%04d/profile", r.rand.IntN(60))
+	}
+	return fmt.Appendf(nil, "%03d", r.rand.IntN(300))
+}
+
+func (r *run) value() []byte {
+	n := r.rand.IntN(60)
+	switch r.rand.IntN(20) {
+	case 0:
+		n = 0
+	case 1, 2, 3:
+		n = r.rand.IntN(2000)
+	case 4:
+		n = r.rand.IntN(20000)
+	}
+	v := make([]byte, n)
+	for i := range v {
+		v[i] = byte(r.rand.IntN(8))
+	}
+	return v
+}
+
+// bounds draws a range; upper may be nil.
+func (r *run) bounds() (lower, upper []byte) {
+	lower, upper = r.key(), r.key()
+	if bytes.Compare(lower, upper) > 0 {
+		lower, upper = upper, lower
+	}
+	if r.rand.IntN(10) == 0 {
+		lower = nil
+	}
+	if r.rand.IntN(10) == 0 {
+		upper = nil
+	}
+	return lower, upper
+}
+
+func (r *run) drawWrite() write {
+	w := write{op: "pppppppttddmmr"[r.rand.IntN(14)], key: r.key()}
+	switch w.op {
+	case 'r':
+		w.key, w.end = r.bounds()
+		if r.rand.IntN(4) > 0 { // most delete little
+			w.end = append(slices.Clone(w.key), '~')
+		}
+	case 'd':
+	case 'm':
+		w.value = r.value()[:0]
+		w.value = fmt.Appendf(w.value, "+%d", r.rand.IntN(100))
+	default:
+		w.value = r.value()
+		w.ttl = time.Duration(1+r.rand.IntN(20000)) * time.Millisecond
+	}
+	return w
+}
+
+// committed records that the store holds one more commit.
+func (r *run) committed(durable bool) {
+	r.log = append(r.log, r.want.clone())
+	if durable {
+		r.synced = len(r.log) - 1
+	}
+}
+
+func (r *run) write() error {
+	w := r.drawWrite()
+	r.note("%c %q %d bytes end %q ttl %v", w.op, w.key, len(w.value), w.end, w.ttl)
+	if err := w.direct(r.store); err != nil {
+		return err
+	}
+	r.want.apply(w, r.now)
+	r.committed(false)
+	return nil
+}
+
+func (r *run) applyBatch() error {
+	r.batch.Reset()
+	n := r.rand.IntN(12)
+	if r.rand.IntN(200) == 0 {
+		n = r.rand.IntN(600) // larger than a small memtable
+	}
+	durable := r.rand.IntN(4) == 0
+	r.note("batch of %d, sync %v", n, durable)
+	for range n {
+		w := r.drawWrite()
+		r.note("  %c %q %d bytes end %q ttl %v", w.op, w.key, len(w.value), w.end, w.ttl)
+		if err := w.add(r.batch); err != nil {
+			return err
+		}
+		r.want.apply(w, r.now)
+	}
+	d := db.NoSync
+	if durable {
+		d = db.Sync
+	}
+	if err := r.store.Apply(r.batch, d); err != nil {
+		return err
+	}
+	r.committed(durable)
+	return nil
+}
+
+// reader is what a store and a snapshot share.
+type reader interface {
+	Get(key []byte) ([]byte, error)
+	Has(key []byte) (bool, error)
+	MultiGet(keys ...[]byte) ([][]byte, error)
+}
+
+func (r *run) get() error {
+	return r.getFrom(r.store, r.want)
+}
+
+func (r *run) getFrom(from reader, want state) error {
+	key := r.key()
+	r.note("get %q", key)
+	got, err := from.Get(key)
+	value, ok := want.get(string(key), r.now)
+	if err := same(key, got, err, value, ok); err != nil {
+		return err
+	}
+	has, err := from.Has(key)
+	if err != nil || has != ok {
+		return fmt.Errorf("Has(%q) = %v, %v; want %v", key, has, err, ok)
+	}
+	return nil
+}
+
+// same compares what a read gave with what it should have given.
+func same(key, got []byte, err error, want []byte, ok bool) error {
+	switch {
+	case !ok && errors.Is(err, db.ErrNotFound):
+		return nil
+	case ok && err == nil && got != nil && bytes.Equal(got, want):
+		return nil
+	}
+	return fmt.Errorf("read of %q = %s, %v; want %s, %v", key, brief(got), err, brief(want), ok)
+}
+
+func brief(b []byte) string {
+	if len(b) <= 40 {
+		return fmt.Sprintf("%q", b)
+	}
+	return fmt.Sprintf("%q... (%d bytes)", b[:40], len(b))
+}
+
+func (r *run) multiGet() error {
+	keys := make([][]byte, r.rand.IntN(10))
+	for i := range keys {
+		keys[i] = r.key()
+	}
+	r.note("multiget of %d", len(keys))
+	values, err := r.store.MultiGet(keys...)
+	if err != nil {
+		return err
+	}
+	for i, key := range keys {
+		want, ok := r.want.get(string(key), r.now)
+		if (values[i] != nil) != ok || !bytes.Equal(values[i], want) {
+			return fmt.Errorf("MultiGet: %q = %s; want %s, %v", key, brief(values[i]), brief(want), ok)
+		}
+	}
+	return nil
+}
+
+// checkMetrics looks at what must hold of the figures.
+func (r *run) checkMetrics() error {
+	m := r.store.Metrics()
+	if m.BackgroundError != nil {
+		return m.BackgroundError
+	}
+	if m.Snapshots != len(r.snapshots) || m.Cursors != len(r.cursors) {
+		return fmt.Errorf("%d snapshots, %d cursors open; want %d, %d", m.Snapshots, m.Cursors, len(r.snapshots), len(r.cursors))
+	}
+	return nil
+}
