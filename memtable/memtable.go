@@ -2,6 +2,7 @@ package memtable
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,12 @@ import (
 
 // KeyBytesMax is the length of the longest key.
 const KeyBytesMax = 64 << 10
+
+// payloadBytesMax is what the length in an entry of the arena can say, and a
+// 32-bit machine address. Clients are limited to less.
+const payloadBytesMax = 1<<31 - 1<<20
+
+var errSeqNums = errors.New("sequence numbers are used up")
 
 // Options of a new memtable. The zero value is good.
 type Options struct {
@@ -126,13 +133,14 @@ func (m *Memtable) Apply(seq base.SeqNum, ops []byte) error {
 // stage copies an operation into the arena and counts it. isItem is false for
 // a range delete, which has no place in the tree.
 func (m *Memtable) stage(dst *item, seq base.SeqNum, op base.Op) (isItem bool, err error) {
-	switch {
-	case op.Keyspace != 0:
+	if op.Keyspace != 0 {
 		return false, fmt.Errorf("keyspace %d is not known", op.Keyspace)
-	case len(op.Key) > KeyBytesMax:
-		return false, base.ErrKeyTooLarge
-	case seq > base.SeqNumMax:
-		return false, fmt.Errorf("sequence numbers are used up")
+	}
+	if seq > base.SeqNumMax {
+		return false, errSeqNums
+	}
+	if err := checkLengths(len(op.Key), len(op.Payload)); err != nil {
+		return false, err
 	}
 	switch op.Kind.Op() {
 	case base.KindSetPointer:
@@ -165,6 +173,17 @@ func (m *Memtable) stage(dst *item, seq base.SeqNum, op base.Op) (isItem bool, e
 	m.bytes.Add(int64(size) + itemBytes)
 	m.entries.Add(1)
 	return true, nil
+}
+
+// checkLengths checks what clients were told not to exceed long before.
+func checkLengths(key, payload int) error {
+	if key > KeyBytesMax {
+		return base.ErrKeyTooLarge
+	}
+	if payload > payloadBytesMax {
+		return base.ErrValueTooLarge
+	}
+	return nil
 }
 
 // insert puts staged items into the tree.

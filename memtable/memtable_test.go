@@ -312,7 +312,7 @@ func TestApplyRefusesWhatItCannotHold(t *testing.T) {
 	}{
 		"other keyspace":        {op: base.Op{Kind: base.KindSet, Keyspace: 7, Key: []byte("k")}},
 		"long key":              {op: base.Op{Kind: base.KindSet, Key: make([]byte, KeyBytesMax+1)}, want: base.ErrKeyTooLarge},
-		"long range end":        {op: base.Op{Kind: base.KindRangeDelete, Payload: make([]byte, KeyBytesMax+1)}, want: base.ErrKeyTooLarge},
+		"long range end":        {op: base.Op{Kind: base.KindRangeDelete, Payload: make([]byte, KeyBytesMax+2)}, want: base.ErrKeyTooLarge},
 		"bad pointer":           {op: base.Op{Kind: base.KindSetPointer, Key: []byte("k"), Payload: []byte{1}}},
 		"pointer, no expiry":    {op: base.Op{Kind: base.KindSetPointer | base.FlagExpiry, Key: []byte("k"), Payload: []byte{1}}},
 		"value, no expiry":      {op: base.Op{Kind: base.KindSet | base.FlagExpiry, Key: []byte("k"), Payload: []byte{1}}},
@@ -327,8 +327,18 @@ func TestApplyRefusesWhatItCannotHold(t *testing.T) {
 	}
 	m := New(Options{})
 	defer m.Release()
+	if err := checkLengths(KeyBytesMax, payloadBytesMax+1); !errors.Is(err, base.ErrValueTooLarge) {
+		t.Errorf("long payload: %v", err)
+	}
+	if err := checkLengths(KeyBytesMax, 1<<30+8); err != nil {
+		t.Errorf("longest key, longest value with an expiry: %v", err)
+	}
+	longest := base.Op{Kind: base.KindRangeDelete, Payload: bytes.Repeat([]byte{0xff}, KeyBytesMax+1)}
+	if err := m.Apply(1, base.AppendOp(nil, longest)); err != nil || m.RangeDels().CoveringSeq(longest.Payload[:KeyBytesMax], 1) != 1 {
+		t.Errorf("a range that ends behind the last key of all: %v", err)
+	}
 	good := base.AppendOp(nil, base.Op{Kind: base.KindSet, Key: []byte("k"), Payload: []byte("v")})
-	if err := m.Apply(1, good[:len(good)-1]); err == nil {
+	if err := m.Apply(2, good[:len(good)-1]); err == nil {
 		t.Error("a cut operation was applied")
 	}
 }

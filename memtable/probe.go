@@ -24,7 +24,7 @@ type probeSlot struct {
 	key   []byte // a copy, in memory that is kept: the caller's key does not escape
 	item  item   // what a lookup found
 	visit func(item) bool
-	_     [40]byte // slots do not share cache lines
+	_     [64]byte // slots do not share cache lines
 }
 
 const probeSlots = 32

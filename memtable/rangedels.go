@@ -14,7 +14,7 @@ type rangeDelCache struct {
 // tombstoneBytes is what a tombstone takes besides its keys.
 const tombstoneBytes = 56
 
-// addRangeDel adds the range delete op. One that deletes nothing is dropped.
+// addRangeDel adds the range delete op.
 func (m *Memtable) addRangeDel(seq base.SeqNum, op base.Op) error {
 	// One byte more than a key, so that an end can lie behind all keys.
 	if len(op.Payload) > KeyBytesMax+1 {

@@ -87,6 +87,7 @@ func (m *model) seekLT(user []byte) {
 func randomEntries(rng *rand.Rand, n int) []Entry {
 	seqs := rng.Perm(n * 2)
 	distinct := 1 + rng.IntN(2*n+1)
+	grouped := rng.IntN(3) == 0
 	entries := make([]Entry, n)
 	for i := range entries {
 		entries[i] = Entry{
@@ -95,6 +96,11 @@ func randomEntries(rng *rand.Rand, n int) []Entry {
 				Trailer: base.MakeTrailer(base.SeqNum(seqs[i]+1), base.Kind(rng.IntN(3))),
 			},
 			Value: fmt.Appendf(nil, "v%d", i),
+		}
+	}
+	if grouped { // a long prefix for a while, then another
+		for i := range entries {
+			entries[i].Key.User = fmt.Appendf(nil, "longprefix/%d/%s", rng.IntN(3), entries[i].Key.User)
 		}
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return a.Key.Compare(b.Key) })
@@ -327,5 +333,31 @@ func TestMergingSurvivesAKeyInTwoSources(t *testing.T) {
 	}
 	if n != 12 {
 		t.Fatalf("%d entries", n)
+	}
+}
+
+func TestWindowNeverChangesTheOrderOfKeys(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	random := func() []byte {
+		b := make([]byte, rng.IntN(14))
+		for i := range b {
+			b[i] = "\x00\x01\x7f\xff"[max(0, rng.IntN(8)-4)]
+		}
+		return b
+	}
+	for range 100_000 {
+		var w window
+		c := random()
+		w.choose(c, append(c[:len(c):len(c)], random()...), direction(1+rng.IntN(2)))
+		a, b := random(), random()
+		if rng.IntN(2) == 0 {
+			a = append(c[:len(c):len(c)], a...)
+		}
+		if (bytes.Compare(a, b) > 0) == (w.flip == 0) {
+			a, b = b, a // in the order of the walk
+		}
+		if w.prefix(a) > w.prefix(b) && !bytes.Equal(a, b) {
+			t.Fatalf("skip %q, flip %x: %q and %q have prefixes %x and %x", w.skip, w.flip, a, b, w.prefix(a), w.prefix(b))
+		}
 	}
 }
