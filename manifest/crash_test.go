@@ -250,7 +250,7 @@ func images(mem *vfs.Mem, rng *rand.Rand, check func(*vfs.Mem, string)) {
 }
 
 func TestCrashAtEveryOperationLeavesOldOrNewState(t *testing.T) {
-	steps, againOneIn := 40, 150
+	steps, againOneIn := 30, 150
 	if os.Getenv("CORDWOOD_SOAK") != "" {
 		steps, againOneIn = 200, 10
 	}

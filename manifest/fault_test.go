@@ -312,3 +312,58 @@ func TestManifestInDoubtIsKeptUntilAnotherIsCurrent(t *testing.T) {
 		t.Fatalf("live %v", live)
 	}
 }
+
+func TestFaultsBesideOldFilesAreReported(t *testing.T) {
+	leftover := func() *vfs.Mem { // what a crash in Create leaves
+		mem := newMem(t)
+		mustCreate(t, mem).Close()
+		if err := mem.Remove(filepath.Join(testDir, base.CurrentName)); err != nil {
+			t.Fatal(err)
+		}
+		return mem
+	}
+	mem := leftover()
+	for n := int64(1); ; n++ {
+		hit := false
+		decide := vfs.FailNth(n, vfs.AnyOp, syscall.EIO, false)
+		faulty := vfs.NewFaulty(mem, func(op vfs.Op) *vfs.Fault {
+			f := decide(op)
+			hit = hit || f != nil
+			return f
+		})
+		found, err := Exists(faulty, testDir)
+		if !hit {
+			break
+		}
+		if found || !errors.Is(err, syscall.EIO) {
+			t.Errorf("operation %d: %v, %v", n, found, err)
+		}
+		if _, _, err := Load(testOptions(vfs.NewFaulty(mem, vfs.FailNth(n+1, vfs.AnyOp, syscall.EIO, false)))); !errors.Is(err, syscall.EIO) {
+			t.Errorf("operation %d: %v", n, err)
+		}
+	}
+	for n := int64(1); n < 30; n++ {
+		mem := leftover()
+		s, err := Create(testOptions(vfs.NewFaulty(mem, vfs.FailNth(n, vfs.AnyOp, syscall.EIO, false))))
+		if err == nil {
+			s.Close()
+		} else if !errors.Is(err, syscall.EIO) || mem.OpenHandles() != 0 {
+			t.Errorf("operation %d: %v, %d handles", n, err, mem.OpenHandles())
+		}
+		if state, err := stateIn(t, mem); err != nil {
+			t.Errorf("operation %d: %q, %v", n, state, err)
+		}
+	}
+}
+
+func TestCloseReportsItsFailure(t *testing.T) {
+	faulty := vfs.NewFaulty(newMem(t), nil)
+	s := mustCreate(t, faulty)
+	faulty.SetDecide(vfs.FailNth(1, vfs.OfKind(vfs.OpClose), syscall.EIO, false))
+	if err := s.Close(); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("got %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatalf("second time: %v", err)
+	}
+}

@@ -3,6 +3,7 @@ package manifest
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -233,4 +234,25 @@ func randomEdit(s *Set, rng *rand.Rand) *Edit {
 		}
 	}
 	return e
+}
+
+func TestVlogOfAVersionMadeByHand(t *testing.T) {
+	v := &Version{Vlogs: []*VlogMeta{{Logical: 3}, {Logical: 7}}}
+	if v.Vlog(7) != v.Vlogs[1] || v.Vlog(5) != nil {
+		t.Error("not found, or found what is not there")
+	}
+}
+
+func TestDiscardsDoNotOverflow(t *testing.T) {
+	s := mustCreate(t, newMem(t))
+	n := s.NewFileNum()
+	mustApply(t, s, &Edit{VlogAdded: []VlogMeta{{Logical: n, Physical: n}}})
+	for range 2 {
+		mustApply(t, s, &Edit{Discards: map[base.FileNum]uint64{n: math.MaxUint64 - 5}})
+	}
+	v := s.Current()
+	defer v.Unref()
+	if got := v.Vlog(n).Discarded; got != math.MaxUint64 {
+		t.Errorf("%d bytes discarded", got)
+	}
 }
