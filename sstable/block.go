@@ -15,7 +15,9 @@ import (
 //	keys      of all entries, each: uvarint shared | uvarint unshared |
 //	          uvarint payload length | trailer, 8 bytes | unshared key bytes
 //	payloads  of all entries
-//	restarts  8 bytes each: offset in keys, 4 bytes; offset in payloads, 4 bytes
+//	restarts  16 bytes each: offset in keys, 4 bytes; offset in payloads, 4 bytes;
+//	          head of the user key, 8 bytes: see index.go
+//	4 bytes   length of the prefix that all user keys share
 //	4 bytes   length of keys
 //	4 bytes   count of restarts, at least 1
 //
@@ -23,12 +25,13 @@ import (
 // user key and then its own bytes. shared is exactly the length of the common
 // prefix, which the search relies on; at a restart point it is 0.
 //
-// Payloads lie apart so that a search, which looks at keys alone, touches few
-// cache lines: that is most of what a lookup in a cached block costs.
+// Payloads lie apart and heads side by side so that a search touches few cache
+// lines: they are most of what a lookup in a cached block costs.
 const (
-	restartBytes     = 8
+	restartBytes     = 16
 	restartPayloadAt = 4
-	blockTailBytes   = 8
+	restartHeadAt    = 8
+	blockTailBytes   = 12
 
 	// entryHeaderMin: three lengths of one byte each, and the trailer.
 	entryHeaderMin = 3 + base.TrailerLen
@@ -40,6 +43,7 @@ type block struct {
 	keys     []byte
 	payloads []byte
 	restarts []byte
+	skip     int // length of the shared prefix
 	n        int // restarts
 }
 
@@ -50,18 +54,25 @@ func parseBlock(contents []byte) (block, bool) {
 	if end < 0 {
 		return block{}, false
 	}
-	keys := uint64(binary.LittleEndian.Uint32(contents[end:]))
-	n := uint64(binary.LittleEndian.Uint32(contents[end+4:]))
+	tail := contents[end:]
+	skip := uint64(binary.LittleEndian.Uint32(tail))
+	keys := uint64(binary.LittleEndian.Uint32(tail[4:]))
+	n := uint64(binary.LittleEndian.Uint32(tail[8:]))
 	if n == 0 || n > uint64(end)/restartBytes {
 		return block{}, false
 	}
 	at := end - int(n)*restartBytes
-	if keys > uint64(at) {
+	if keys == 0 || keys > uint64(at) || skip > keyBytesMax {
 		return block{}, false
 	}
-	b := block{keys: contents[:keys:keys], payloads: contents[keys:at:at], restarts: contents[at:end:end], n: int(n)}
-	first := b.restart(0)
-	return b, keys > 0 && first == place{}
+	b := block{
+		keys:     contents[:keys:keys],
+		payloads: contents[keys:at:at],
+		restarts: contents[at:end:end],
+		skip:     int(skip),
+		n:        int(n),
+	}
+	return b, b.restart(0) == place{}
 }
 
 // place is where an entry lies: its key in keys, its value in payloads.
@@ -207,21 +218,46 @@ func (b *block) search(user []byte, trailer base.Trailer) (e entry, at place, sa
 // searchRestarts is the last restart point whose key is before the target, -1
 // if there is none.
 func (b *block) searchRestarts(user []byte, trailer base.Trailer) (r int, corrupt bool) {
+	first, ok := b.entry(place{})
+	if !ok || first.shared != 0 || first.next.key-first.keyAt < b.skip {
+		return 0, true
+	}
+	prefix := b.keys[first.keyAt : first.keyAt+b.skip]
+	if len(user) < b.skip || !bytes.Equal(user[:b.skip], prefix) {
+		if bytes.Compare(user, prefix) < 0 {
+			return -1, false
+		}
+		return b.n - 1, false
+	}
+	head := headOf(user, b.skip)
 	lo, hi := 0, b.n
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
-		e, ok := b.entry(b.restart(mid))
-		if !ok || e.shared != 0 {
-			return 0, true
+		h := binary.LittleEndian.Uint64(b.restarts[mid*restartBytes+restartHeadAt:])
+		before := h < head
+		if h == head {
+			if before, ok = b.restartBefore(mid, user, trailer); !ok {
+				return 0, true
+			}
 		}
-		c := bytes.Compare(b.suffix(&e), user)
-		if c < 0 || c == 0 && e.trailer > trailer {
+		if before {
 			lo = mid + 1
 		} else {
 			hi = mid
 		}
 	}
 	return lo - 1, false
+}
+
+// restartBefore reports whether the key of restart point i is before the
+// target.
+func (b *block) restartBefore(i int, user []byte, trailer base.Trailer) (before, ok bool) {
+	e, ok := b.entry(b.restart(i))
+	if !ok || e.shared != 0 {
+		return false, false
+	}
+	c := bytes.Compare(b.suffix(&e), user)
+	return c < 0 || c == 0 && e.trailer > trailer, true
 }
 
 // commonPrefix is the length of the longest prefix that a and b share.

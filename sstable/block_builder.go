@@ -14,6 +14,7 @@ type blockBuilder struct {
 	keys     []byte
 	payloads []byte
 	restarts []byte
+	skip     int // length of the prefix that all user keys share
 	run      int // entries since the last restart point
 	count    int
 }
@@ -21,9 +22,15 @@ type blockBuilder struct {
 // add appends an entry. shared is how much of user is the beginning of the
 // user key added before.
 func (b *blockBuilder) add(user []byte, shared int, trailer base.Trailer, payload []byte) {
+	if b.count == 0 {
+		b.skip = len(user)
+	} else {
+		b.skip = min(b.skip, shared)
+	}
 	if b.count == 0 || b.run == b.interval {
 		b.restarts = binary.LittleEndian.AppendUint32(b.restarts, uint32(len(b.keys)))
 		b.restarts = binary.LittleEndian.AppendUint32(b.restarts, uint32(len(b.payloads)))
+		b.restarts = binary.LittleEndian.AppendUint64(b.restarts, 0) // see finish
 		b.run = 0
 		shared = 0
 	}
@@ -53,15 +60,21 @@ func (b *blockBuilder) size() int {
 
 // finish returns the contents of the block, valid until the next reset.
 func (b *blockBuilder) finish() []byte {
-	keys := len(b.keys)
+	keys := block{keys: b.keys, payloads: b.payloads, restarts: b.restarts}
+	for i := 0; i < len(b.restarts); i += restartBytes {
+		// Only now is it known where the heads begin.
+		e, _ := keys.entry(keys.restart(i / restartBytes))
+		binary.LittleEndian.PutUint64(b.restarts[i+restartHeadAt:], headOf(keys.suffix(&e), b.skip))
+	}
 	b.keys = append(b.keys, b.payloads...)
 	b.keys = append(b.keys, b.restarts...)
-	b.keys = appendBlockTail(b.keys, keys, len(b.restarts)/restartBytes)
+	b.keys = appendBlockTail(b.keys, b.skip, len(keys.keys), len(b.restarts)/restartBytes)
 	return b.keys
 }
 
 // appendBlockTail appends what ends the contents of a block.
-func appendBlockTail(dst []byte, keys, restarts int) []byte {
+func appendBlockTail(dst []byte, skip, keys, restarts int) []byte {
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(skip))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(keys))
 	return binary.LittleEndian.AppendUint32(dst, uint32(restarts))
 }

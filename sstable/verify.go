@@ -60,6 +60,9 @@ func (r *Reader) verifyEntries(ctx context.Context) (err error) {
 		case r.hasFilter && !r.filter.MayContain(filter.Hash(key.User)):
 			return r.corrupt(r.sections[sectionFilter].offset, "filter does not know a key")
 		}
+		if _, at, same, _ := it.cur.b.search(key.User, key.Trailer); !same || at != it.cur.at {
+			return r.corrupt(h.offset, "a search does not find a key of the block")
+		}
 		if err := stats.entry(key, it.Value()); err != nil {
 			return &base.CorruptionError{File: r.name, Offset: int64(h.offset), Reason: "payload", Err: err}
 		}

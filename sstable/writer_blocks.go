@@ -71,7 +71,8 @@ func (w *Writer) addLarge(key base.InternalKey, payload []byte) {
 	}
 	head := appendEntryHeader(nil, 0, len(key.User), len(payload), key.Trailer)
 	head = append(head, key.User...)
-	tail := appendBlockTail(make([]byte, restartBytes, restartBytes+blockTailBytes), len(head), 1)
+	// One restart point at the beginning; the whole key is the shared prefix.
+	tail := appendBlockTail(make([]byte, restartBytes, restartBytes+blockTailBytes), len(key.User), len(head), 1)
 	w.startBlock(len(head) + len(payload) + len(tail) + blockTrailerBytes)
 	var digest xxhash.Digest
 	digest.Reset()
