@@ -26,7 +26,11 @@ func entry(user string, seq base.SeqNum, kind base.Kind, payload string) iterato
 func twoLevels(t testing.TB, env *Env) (*manifest.Version, *Plan) {
 	t.Helper()
 	v := &manifest.Version{}
-	for level, first := range map[int]base.SeqNum{5: 100, 0: 1000} {
+	for _, level := range []int{5, 0} {
+		first, target := base.SeqNum(100), uint64(400)
+		if level == 0 {
+			first, target = 1000, 0
+		}
 		var entries []iterator.Entry
 		for i := range 60 {
 			e := entry(fmt.Sprintf("key%03d", i), first+base.SeqNum(i), base.KindSet, strings.Repeat("v", 20))
@@ -38,7 +42,7 @@ func twoLevels(t testing.TB, env *Env) (*manifest.Version, *Plan) {
 		}
 		dels := rangedel.Build([]rangedel.Tombstone{{Start: []byte("key050"), End: []byte("key055"), Seq: first + 90}})
 		out, err := WriteTables(context.Background(), env, Input{Iter: iterator.NewSlice(entries), RangeDels: dels},
-			WriteParams{LevelHint: level, TargetTableBytes: 400})
+			WriteParams{LevelHint: level, TargetTableBytes: target})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -183,10 +183,25 @@ func (db *DB) flush(mems []*table) error {
 		return err
 	}
 	db.noteFlush(mems, out, time.Since(start))
-	if _, err := wal.Remove(db.fs, db.dir, newest.nextSegment); err != nil {
+	db.retireSegments(newest.nextSegment)
+	return nil
+}
+
+// retireSegments removes the WAL segments before a segment.
+func (db *DB) retireSegments(before base.SegmentNum) {
+	a := &db.active
+	a.dirMu.Lock()
+	defer a.dirMu.Unlock()
+	a.mu.Lock()
+	log := a.log
+	a.mu.Unlock()
+	if log != nil {
+		log.Retire(before)
+	}
+	if _, err := wal.Remove(db.fs, db.dir, before); err != nil {
+		// They are orphans now, which the next open removes.
 		db.opts.Logger.Warn("cannot remove retired log segments", "error", err)
 	}
-	return nil
 }
 
 // writeFlush writes the tables. pins are the value-log files that must not be

@@ -19,6 +19,10 @@ type activeLogs struct {
 	// syncMu lets one sync of the logs run at a time.
 	syncMu sync.Mutex
 
+	// dirMu keeps segments from being removed while a log is created, which
+	// looks at those that exist. Held during I/O.
+	dirMu sync.Mutex
+
 	// mu guards what follows. No I/O under it.
 	mu       sync.Mutex
 	log      *wal.Log     // = wal, for readers outside the commit side
@@ -43,7 +47,9 @@ func (db *DB) createWAL() error {
 	if w.created == nil {
 		opts := wal.Options{FS: db.fs, Dir: db.dir, NewID: db.rand.next, Synced: w.nextLSN,
 			PreallocateBytes: min(db.opts.MemtableBytes/4, 8*mib)}
+		db.active.dirMu.Lock()
 		log, err := wal.Create(opts, w.nextSegment, w.nextLSN)
+		db.active.dirMu.Unlock()
 		if err != nil {
 			return err
 		}
