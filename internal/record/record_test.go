@@ -149,6 +149,9 @@ func TestScanReturnsWhatWasAppended(t *testing.T) {
 	} {
 		f, want := writeFile(t, testHeader(), lengths...)
 		for _, zeros := range []int{0, 1, 31, 32, 5000, 3 * windowBytes} {
+			if len(f.b) > writeBytesMax && zeros > 1 {
+				break
+			}
 			g := &bytesFile{b: append(slices.Clip(f.b), make([]byte, zeros)...)}
 			got, tail, err := scanAll(t, g)
 			if err != nil {
