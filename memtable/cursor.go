@@ -2,6 +2,7 @@ package memtable
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/iterator"
@@ -35,10 +36,14 @@ type cursor struct {
 	i     int    // current one if place is onEntry
 	place place
 
-	want    int             // how many items the next refill reads
-	collect func(item) bool // appends to items until there are want
-	inline  [cursorItemsMin]item
+	want    int                       // how many items the next refill reads
+	collect func(item) bool           // appends to items until there are want
+	box     *[cursorItemsMax + 1]item // holds items from the second run on; from cursorPool
+	inline  [cursorItemsMin]item      // holds them before
 }
+
+// cursorPool holds buffers of cursors that are closed.
+var cursorPool = sync.Pool{New: func() any { return new([cursorItemsMax + 1]item) }}
 
 var _ iterator.Iterator = (*cursor)(nil)
 
@@ -63,7 +68,11 @@ func (c *cursor) start() {
 // more begins a run that goes on where the last one ended.
 func (c *cursor) more() {
 	c.want = min(c.want*cursorItemsFactor, cursorItemsMax)
-	c.items = slices.Grow(c.items[:0], c.want)
+	if c.box == nil {
+		c.box = cursorPool.Get().(*[cursorItemsMax + 1]item)
+		c.items = c.box[:]
+	}
+	c.items = c.items[:0]
 }
 
 // ascended ends the reading of a run upwards.
@@ -207,4 +216,10 @@ func (c *cursor) Value() []byte {
 func (c *cursor) Err() error { return nil }
 
 // Close implements iterator.Iterator.
-func (c *cursor) Close() error { return nil }
+func (c *cursor) Close() error {
+	if c.box != nil {
+		cursorPool.Put(c.box)
+	}
+	c.box, c.items, c.place = nil, nil, unplaced
+	return nil
+}
