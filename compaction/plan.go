@@ -135,13 +135,24 @@ type Busy struct {
 }
 
 // PickOptions are the numbers that Pick goes by. Sizes are in bytes.
+//
+// The defaults are for flushes of about 32 MiB. Simulated (see
+// TestRandomLoadIsWrittenAFewTimes), 20 such flushes over random keys are
+// written 2.2 times in all, 60 of them 4.7 times; with a trigger of 4 and a
+// base of 64 MiB it would be 4.3 and 6.9 times. A base that is small next to
+// what level 0 gathers only passes data on.
 type PickOptions struct {
-	L0Trigger        int     // tables in level 0 that make its score 1; 0 means 4
-	BaseBytesMax     uint64  // largest target weight of the base level; 0 means 64 MiB
+	L0Trigger        int     // tables in level 0 that make its score 1; 0 means 8
+	BaseBytesMax     uint64  // largest target weight of the base level; 0 means 256 MiB
 	Ratio            float64 // of targets of neighbouring levels; 0 means 10
 	TargetTableBytes uint64  // where outputs are cut; 0 means 8 MiB
 	Now              uint64  // nanoseconds since 1970, for expiry
-	SpaceSlack       float64 // see below; 0 means 0.08
+
+	// SpaceSlack bounds the garbage that hides in the value log under
+	// overwrites that compaction has not seen yet: levels above the last one
+	// may refer to no more of the value log than this part of the last level's
+	// weight. 0 means 0.08.
+	SpaceSlack float64
 
 	// SnapshotMin is the oldest sequence number at which someone may read;
 	// base.SeqNumMax if only the newest state is read. 0 is the safe answer:
@@ -158,16 +169,12 @@ type PickOptions struct {
 	RangeDels *rangedel.Set
 }
 
-// SpaceSlack bounds the garbage that hides in the value log under overwrites
-// that compaction has not seen yet: levels above the last one may refer to no
-// more of the value log than this part of the last level's weight.
-
 func (o PickOptions) withDefaults() PickOptions {
 	if o.L0Trigger <= 0 {
-		o.L0Trigger = 4
+		o.L0Trigger = 8
 	}
 	if o.BaseBytesMax == 0 {
-		o.BaseBytesMax = 64 << 20
+		o.BaseBytesMax = 256 << 20
 	}
 	if o.Ratio < 2 {
 		o.Ratio = 10

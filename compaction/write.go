@@ -28,7 +28,7 @@ func WriteTables(ctx context.Context, env *Env, in Input, p WriteParams) (*Outpu
 		out:      o,
 		stripes:  st,
 		now:      p.Now,
-		zeroSeqs: env.ZeroSeqNums && env.Separate == nil,
+		zeroSeqs: env.ZeroSeqNums && env.Separate == nil && p.LevelHint > 0,
 		bottom:   p.Bottom,
 		merge:    env.Merge,
 		tick:     func(n int) error { return tick(ctx, env, n) },
