@@ -23,6 +23,9 @@ func checkDamaged(t *testing.T, dir vfsDir, loc Location, es []entry, what strin
 		if err != nil {
 			wantCorruption(t, err)
 		}
+		if verr := c.Verify(loc, e.ptr); (verr == nil) != (err == nil) {
+			t.Fatalf("%s: Read says %v, Verify %v", what, err, verr)
+		}
 	}
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
@@ -97,6 +100,34 @@ func TestAnyDamagedByteIsFound(t *testing.T) {
 			checkDamaged(t, dir, f.loc, f.es, fmt.Sprintf("zeros from %d", i))
 		}
 		writeBytes(t, dir.fs, f.loc.Physical, good)
+	}
+}
+
+func TestDamageInLargeValuesIsFound(t *testing.T) {
+	dir := vfsDir{newMem(t)}
+	es := writeFile(t, dir.fs, 1, testID, readDirectBytes, 300_000)
+	good := readFile(t, dir.fs, 1)
+	for i, e := range es {
+		for _, at := range []uint32{0, 20, recordHeaderLen, recordHeaderLen + 9, e.ptr.Size / 2, e.ptr.Size - 1} {
+			b := slices.Clone(good)
+			b[e.ptr.Offset+at] ^= 0x10
+			writeBytes(t, dir.fs, 1, b)
+			c := NewFileCache(dir.fs, "/db", 1, nil)
+			for _, dst := range [][]byte{nil, make([]byte, 0, 400_000), []byte("x")} {
+				for j, e := range es {
+					got, err := c.Read(dst, Location{Physical: 1, ID: testID}, e.key, e.seq, e.ptr)
+					if i == j {
+						wantCorruption(t, err)
+						wantCorruption(t, c.Verify(Location{Physical: 1, ID: testID}, e.ptr))
+					} else if err != nil || !bytes.Equal(got[len(dst):], e.value) {
+						t.Fatal(err)
+					}
+				}
+			}
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

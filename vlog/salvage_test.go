@@ -77,6 +77,22 @@ func TestSalvageGoesOnBehindDamage(t *testing.T) {
 	}
 }
 
+// The search for the next header goes window by window; a header may lie across
+// the end of one.
+func TestSalvageFindsHeadersAcrossWindows(t *testing.T) {
+	for delta := -recordHeaderLen - 2; delta < 3; delta++ {
+		m := newMem(t)
+		size := scanBytes + 1 + delta - recordHeaderLen - len("key-00000")
+		es := writeFile(t, m, 1, testID, size, 10, 20)
+		b := readFile(t, m, 1)
+		b[es[0].ptr.Offset] ^= 1
+		writeBytes(t, m, 1, b)
+		if s := salvageAll(t, m, 1, testID, es); !slices.Equal(s.keys, without(es, 0)) {
+			t.Fatalf("second record %d bytes past the window's end: got %q", delta, s.keys)
+		}
+	}
+}
+
 func TestSalvageNeedsNeitherHeaderNorFooter(t *testing.T) {
 	m := newMem(t)
 	es := writeFile(t, m, 1, testID, 100, 200, 300)

@@ -170,6 +170,33 @@ func TestAWriterThatCannotCutATornWriteOffRefusesEverything(t *testing.T) {
 	checkScan(t, m, 1, testID, []entry{e})
 }
 
+func TestOnlyLackOfSpaceLeavesAWriterUsable(t *testing.T) {
+	for err, usable := range map[error]bool{syscall.ENOSPC: true, syscall.EIO: false} {
+		m := newMem(t)
+		f := vfs.NewFaulty(m, nil)
+		w := mustCreate(t, f, 1, testID)
+		e := mustAppend(t, w, makeEntry(0, 50))
+		f.SetDecide(vfs.FaultNth(1, vfs.OfKind(vfs.OpWrite), vfs.Fault{Err: err, Short: true}, false))
+		if got := w.Flush(); !errors.Is(got, err) {
+			t.Fatalf("got %v", got)
+		}
+		if (w.Failed() == nil) != usable {
+			t.Fatalf("after %v: %v", err, w.Failed())
+		}
+		if !usable {
+			if info, err := w.Abandon(); err != nil || info.Records != 0 || w.Size() != HeaderLen {
+				t.Fatalf("got %+v, %v", info, err)
+			}
+			checkScan(t, m, 1, testID, nil)
+			continue
+		}
+		if _, err := w.Seal(); err != nil {
+			t.Fatal(err)
+		}
+		checkScan(t, m, 1, testID, []entry{e})
+	}
+}
+
 func TestARewriterRefusesDisorder(t *testing.T) {
 	m := newMem(t)
 	rec := func(file base.FileNum, off uint32) Record {
