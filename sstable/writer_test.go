@@ -12,8 +12,10 @@ import (
 	"testing"
 
 	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/internal/cache"
 	"github.com/cordwood-db/cordwood/internal/compress"
 	"github.com/cordwood-db/cordwood/internal/filter"
+	"github.com/cordwood-db/cordwood/internal/invariants"
 	"github.com/cordwood-db/cordwood/internal/iterator"
 	"github.com/cordwood-db/cordwood/internal/rangedel"
 	"github.com/cordwood-db/cordwood/vfs"
@@ -142,16 +144,12 @@ func TestExtremeSizes(t *testing.T) {
 	}
 	options := []WriterOptions{{BlockBytes: 1, ChunkBytes: 1}, {Compression: compress.Zstd, FilterBitsPerKey: 10},
 		{BlockBytes: 1 << 30, ChunkBytes: 1 << 30, RestartInterval: 1 << 20, Compression: compress.Zstd}}
-	if testing.Short() {
+	if testing.Short() || invariants.Enabled {
 		options = options[1:2]
 	}
 	for _, opts := range options {
 		c := newCache(t, 64<<20)
-		for _, cached := range []bool{false, true} {
-			useCache := c
-			if !cached {
-				useCache = nil
-			}
+		for _, useCache := range []*cache.Cache{nil, c} {
 			r := newTable(t, opts, useCache, entries)
 			for _, o := range []IterOptions{{Fill: true}, {}, {Readahead: true}} {
 				if err := checkScans(r, o, entries); err != nil {
@@ -344,6 +342,9 @@ func TestApproximateBytes(t *testing.T) {
 }
 
 func TestLookupOfCachedBlocksDoesNotAllocate(t *testing.T) {
+	if invariants.Enabled {
+		t.Skip("pools drop at random under the race detector")
+	}
 	entries := numbered(20000, 50)
 	r := newTable(t, WriterOptions{FilterBitsPerKey: 10, Compression: compress.Zstd}, newCache(t, 64<<20), entries)
 	if err := checkScans(r, IterOptions{Fill: true}, entries); err != nil {
