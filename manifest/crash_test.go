@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/internal/invariants"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -251,8 +252,11 @@ func images(mem *vfs.Mem, rng *rand.Rand, check func(*vfs.Mem, string)) {
 
 func TestCrashAtEveryOperationLeavesOldOrNewState(t *testing.T) {
 	steps, againOneIn := 30, 150
-	if os.Getenv("CORDWOOD_SOAK") != "" {
-		steps, againOneIn = 200, 10
+	switch {
+	case os.Getenv("CORDWOOD_SOAK") != "":
+		steps, againOneIn = 100, 20
+	case invariants.Enabled: // slow, and there is only one goroutine here
+		steps = 10
 	}
 	mem := newMem(t)
 	g := newEngine(mem, 11)
@@ -355,7 +359,7 @@ func TestPowerLossAfterProcessDeathLosesNoFile(t *testing.T) {
 		})
 		return nil
 	})
-	if err := g.run(40); err != nil {
+	if err := g.run(map[bool]int{false: 40, true: 15}[invariants.Enabled]); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%d images", count)
