@@ -206,3 +206,69 @@ func filterCounts(f *filter) string {
 	}
 	return out
 }
+
+// failingSink fails at one entry.
+type failingSink struct{ left int }
+
+func (s *failingSink) add(base.InternalKey, []byte, bool) error {
+	if s.left--; s.left < 0 {
+		return errOperator
+	}
+	return nil
+}
+
+func TestFilterReportsThatAnEntryCannotBeWritten(t *testing.T) {
+	entries := []iterator.Entry{
+		entry("a", 9, base.KindDelete, ""), entry("a", 4, base.KindSet, "v"),
+		entry("b", 9, base.KindMerge, "x"), entry("b", 8, base.KindMerge, "y"), entry("b", 4, base.KindMerge, "z"),
+		entry("c", 9, base.KindDelete, ""), entry("c", 4, base.KindMerge, "z"),
+		entry("d", 9, base.KindMerge, "x"), entry("d", 8, base.KindSet, "y"),
+		entry("e", 9, base.KindDelete, ""),
+		entry("f", 9, base.KindMerge, "x"), entry("f", 6, base.KindSet, "y"),
+	}
+	dels := rangedel.Build([]rangedel.Tombstone{{Start: []byte("f"), End: []byte("g"), Seq: 7}})
+	for _, op := range []base.MergeOperator{nil, concatOperator{}, concatOperator{combines: true}} {
+		for n := 0; ; n++ {
+			f := &filter{in: iterator.NewSlice(entries), out: &failingSink{n}, discards: discards{}, merge: op,
+				stripes: newStripes([]base.SeqNum{5}), cover: rangedel.NewCursor(dels),
+				tick: func(int) error { return nil }, bottom: func([]byte) bool { return false }}
+			err := f.walk()
+			if err == nil {
+				if f.stats.EntriesOut != uint64(n) || n < 8 {
+					t.Errorf("%d entries, but no error at %d", f.stats.EntriesOut, n)
+				}
+				break
+			}
+			if !errors.Is(err, errOperator) {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestVeryManyOperandsAreWrittenInParts(t *testing.T) {
+	const count, size = 40, 1 << 20
+	entries := []iterator.Entry{}
+	want := "base"
+	for i := range count {
+		entries = append(entries, entry("a", base.SeqNum(100-i), base.KindMerge, strings.Repeat(string(rune('A'+i)), size)))
+		want += strings.Repeat(string(rune('A'+count-1-i)), size)
+	}
+	entries = append(entries, entry("a", 1, base.KindSet, "base"))
+	out := &collect{}
+	f := &filter{in: iterator.NewSlice(entries), out: out, discards: discards{}, merge: concatOperator{combines: true},
+		tick: func(int) error { return nil }, bottom: func([]byte) bool { return false }}
+	if err := f.walk(); err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, line := range out.lines { // newest first
+		got = line[strings.LastIndexByte(line, ' ')+1:] + got
+	}
+	if got != want || len(out.lines) != 2 {
+		t.Errorf("%d entries of %d bytes, want %d bytes", len(out.lines), len(got), len(want))
+	}
+	if cap(f.run.arena) > mergeArenaKeptMax {
+		t.Errorf("%d bytes stay allocated", cap(f.run.arena))
+	}
+}
