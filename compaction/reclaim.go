@@ -29,23 +29,46 @@ func (p *picker) covered() *Plan {
 		return nil
 	}
 	for l := range p.v.Levels {
-		var drop []*manifest.TableMeta
-		for _, f := range p.o.RangeDels.Fragments() {
-			for _, t := range p.v.Overlaps(l, f.Start, f.End) {
-				if !p.isTaken(t) && !slices.Contains(drop, t) && p.isCovered(t) {
-					drop = append(drop, t)
-				}
-			}
+		drop := p.coveredOf(l)
+		if len(drop) == 0 {
+			continue
 		}
-		if len(drop) > 0 {
-			plan := &Plan{Reason: ReasonCovered, StartLevel: l, OutputLevel: l, DeleteOnly: true}
-			plan.Inputs[0] = drop
-			if plan = p.finish(plan); plan != nil {
-				return plan
-			}
+		plan := &Plan{Reason: ReasonCovered, StartLevel: l, OutputLevel: l, DeleteOnly: true}
+		plan.Inputs[0] = drop
+		if plan = p.finish(plan); plan != nil {
+			return plan
 		}
 	}
 	return nil
+}
+
+// coveredOf returns the free tables of a level that are deleted whole. It goes
+// by tables or by tombstones, whichever there are fewer of.
+func (p *picker) coveredOf(level int) (drop []*manifest.TableMeta) {
+	add := func(tables []*manifest.TableMeta) {
+		for _, t := range tables {
+			if !p.isTaken(t) && p.isCovered(t) {
+				drop = append(drop, t)
+			}
+		}
+	}
+	frags := p.o.RangeDels.Fragments()
+	if level == 0 || len(p.v.Levels[level]) <= len(frags) {
+		add(p.v.Levels[level])
+		return drop
+	}
+	var last *manifest.TableMeta // reaches into the next fragment, perhaps
+	for _, f := range frags {
+		tables := p.v.Overlaps(level, f.Start, f.End)
+		if len(tables) > 0 && tables[0] == last {
+			tables = tables[1:]
+		}
+		if len(tables) > 0 {
+			last = tables[len(tables)-1]
+			add(tables)
+		}
+	}
+	return drop
 }
 
 // isCovered reports whether every key of t is deleted by a range tombstone that

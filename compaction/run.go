@@ -1,6 +1,7 @@
 package compaction
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -148,7 +149,7 @@ func openInputs(cache *sstable.TableCache, v *manifest.Version, plan *Plan) (in 
 	plan.Tables(func(_ int, t *manifest.TableMeta) {
 		isInput = append(isInput, t.Num)
 		if err == nil {
-			err = in.addRangeDels(t, &in.own)
+			err = in.addRangeDels(t, &in.own, nil)
 		}
 	})
 	if err != nil {
@@ -161,7 +162,7 @@ func openInputs(cache *sstable.TableCache, v *manifest.Version, plan *Plan) (in 
 			if slices.Contains(isInput, t.Num) {
 				continue
 			}
-			if err := in.addRangeDels(t, &in.hide); err != nil {
+			if err := in.addRangeDels(t, &in.hide, plan); err != nil {
 				return in, err
 			}
 		}
@@ -184,8 +185,9 @@ func (in *inputs) openTable(t *manifest.TableMeta) (iterator.Iterator, error) {
 	return &tableIter{Iterator: h.NewIter(sstable.IterOptions{Readahead: true}), handle: h}, nil
 }
 
-// addRangeDels adds the table's range tombstones to *sets, if it has any.
-func (in *inputs) addRangeDels(t *manifest.TableMeta, sets *[]*rangedel.Set) error {
+// addRangeDels adds the table's range tombstones to *sets, if it has any; only
+// those within the plan's keys, if there is a plan.
+func (in *inputs) addRangeDels(t *manifest.TableMeta, sets *[]*rangedel.Set, within *Plan) error {
 	if t.RangeDels == 0 {
 		return nil
 	}
@@ -194,7 +196,12 @@ func (in *inputs) addRangeDels(t *manifest.TableMeta, sets *[]*rangedel.Set) err
 		return err
 	}
 	in.held = append(in.held, h)
-	*sets = append(*sets, h.RangeDels())
+	set := h.RangeDels()
+	if within != nil {
+		behind := append(bytes.Clone(within.End), 0) // the first key after End
+		set = set.Truncate(within.Start, behind)
+	}
+	*sets = append(*sets, set)
 	return nil
 }
 

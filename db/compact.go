@@ -201,7 +201,7 @@ func (db *DB) sizeOptions() compaction.PickOptions {
 	return compaction.PickOptions{
 		BaseBytesMax:     4 * uint64(db.opts.MemtableBytes),
 		TargetTableBytes: uint64(db.opts.TableBytes),
-		SpaceSlack:       min(0.08/db.replacedShare(), 1),
+		SpaceSlack:       min(upperShare/db.replacedShare(), 1),
 	}
 }
 
@@ -282,16 +282,7 @@ func (db *DB) verifyTable(ctx context.Context, t *manifest.TableMeta) error {
 
 // noteCompaction tells of a compaction that is done.
 func (db *DB) noteCompaction(plan *compaction.Plan, edit *manifest.Edit, stats compaction.Stats, took time.Duration) {
-	var discarded, written, bytesOut uint64
-	for _, n := range edit.Discards {
-		discarded += n
-	}
-	for _, t := range plan.Inputs[0] {
-		written += t.VlogBytes
-	}
-	if plan.StartLevel != plan.OutputLevel && !plan.TrivialMove && !plan.DeleteOnly {
-		db.noteReplaced(written, discarded)
-	}
+	var bytesOut uint64
 	tablesIn := 0
 	plan.Tables(func(int, *manifest.TableMeta) { tablesIn++ })
 	if !plan.TrivialMove {

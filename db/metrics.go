@@ -110,7 +110,7 @@ func (db *DB) Metrics() Metrics {
 	}
 	m.ValueLog = ValueLogMetrics{
 		Files: len(s.version.Vlogs), Bytes: uint64(db.space.bytes.Load()),
-		Garbage: uint64(db.space.discarded.Load()), Amplification: db.amplification(s.version),
+		Garbage: uint64(db.space.discarded.Load()), Amplification: db.amplification(s),
 	}
 	m.Snapshots, m.Cursors = db.opened.counts()
 	db.mu.Lock()

@@ -269,7 +269,11 @@ func (r *recovery) tableFor(segment base.SegmentNum) *table {
 	if n > 0 {
 		r.tables[n-1].nextSegment = segment
 	}
-	r.tables = append(r.tables, newTable(r.db.opts.MemtableBytes))
+	var older *table
+	if n > 0 {
+		older = r.tables[n-1]
+	}
+	r.tables = append(r.tables, newTable(r.db.opts.MemtableBytes, older))
 	return r.tables[n]
 }
 
@@ -343,7 +347,7 @@ func (r *recovery) install() {
 	w.nextSegment = max(r.log.NextSegment, 1)
 	w.nextLSN = r.log.EndLSN
 	db.visible.Store(uint64(r.seqMax))
-	w.mem = newTable(db.opts.MemtableBytes)
+	w.mem = newTable(db.opts.MemtableBytes, nil)
 	if n := len(r.tables); n > 0 {
 		// The last segment stays until a later flush: the next one does not
 		// exist yet, and recovery insists on the one that the MANIFEST names.

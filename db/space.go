@@ -13,7 +13,8 @@ import (
 type space struct {
 	bytes     atomic.Int64  // records in sealed files
 	discarded atomic.Int64  // of them known to be garbage
-	share     atomic.Uint64 // float64 bits: how much of what is written replaces something
+	counter   atomic.Uint64 // values for the value log
+	share     atomic.Uint64 // float64 bits: how many of them replace another
 }
 
 // Bounds of a value-log file's size. Small stores have small files, so that
@@ -36,32 +37,68 @@ func (db *DB) liveValueBytes() int64 {
 }
 
 // hiddenShare is how much of the live bytes may be garbage that is not known
-// yet because memtables and upper levels hide it.
-const hiddenShare = 0.05
+// yet because a memtable hides it. compaction.PickOptions.SpaceSlack is the same
+// for the upper levels.
+const (
+	hiddenShare = 0.03
+	upperShare  = 0.05
+)
 
-// replacedShare is the share of written value-log bytes that recently turned
-// out to replace older ones.
+// sampleInterval is one in how many values for the value log is looked up
+// before it is written, to learn how many of them replace another. An estimate
+// that came from compactions would be late by just the garbage that it is
+// needed for.
+const sampleInterval = 64
+
+// sampleWeight is the weight of one sample in the average.
+const sampleWeight = 1.0 / 64
+
+// sampleReplaced looks up some of the keys of large values in b.
+func (db *DB) sampleReplaced(b *Batch) {
+	n := uint64(len(b.large))
+	old := db.space.counter.Add(n) - n
+	for i := (sampleInterval - old%sampleInterval) % sampleInterval; i < n; i += sampleInterval {
+		if len(b.large[i].value) >= db.opts.ValueThreshold {
+			db.sampleKey(b.large[i].key)
+		}
+	}
+}
+
+// sampleKey looks a key up and takes what it finds into the average.
+func (db *DB) sampleKey(key []byte) {
+	s, seq := db.acquire()
+	if s == nil {
+		return
+	}
+	defer db.release(s)
+	var l lookup
+	found, err := db.findVersion(s, seq, key, &l)
+	if err != nil {
+		return // reads report it
+	}
+	sample := 0.0
+	if found {
+		if l.trailer.Kind().Op() == base.KindSetPointer {
+			sample = 1
+		}
+		l.release()
+	}
+	old := math.Float64frombits(db.space.share.Load())
+	db.space.share.Store(math.Float64bits(old + (sample-old)*sampleWeight))
+}
+
+// replacedShare is the share of values written to the value log that replace
+// another one.
 func (db *DB) replacedShare() float64 {
 	s := math.Float64frombits(db.space.share.Load())
 	return min(max(s, 0.05), 1)
-}
-
-// noteReplaced learns from a flush or compaction: out of written value-log
-// bytes, discarded were found to be replaced.
-func (db *DB) noteReplaced(written, discarded uint64) {
-	if written == 0 {
-		return
-	}
-	sample := min(float64(discarded)/float64(written), 1)
-	old := math.Float64frombits(db.space.share.Load())
-	db.space.share.Store(math.Float64bits(old*0.75 + sample*0.25))
 }
 
 // hidesGarbage reports whether mem may hide so much garbage of the value log,
 // under overwrites and deletions that nobody has merged yet, that it should be
 // flushed before it is full.
 func (db *DB) hidesGarbage(mem *table) bool {
-	limit := float64(max(float64(db.valueFileBytes()), hiddenShare*float64(db.liveValueBytes())/db.replacedShare()))
+	limit := max(float64(db.valueFileBytes()), hiddenShare*float64(db.liveValueBytes())/db.replacedShare())
 	if float64(mem.VlogBytes()) >= limit {
 		return true
 	}
@@ -110,13 +147,17 @@ func (db *DB) updateSpaceLocked(v *manifest.Version) {
 
 // gcStart is the ratio of known bytes to live bytes from which collection
 // runs: below SpaceAmpMax, to leave room for garbage that is not known yet.
-func (db *DB) gcStart() float64 { return 1 + (db.opts.SpaceAmpMax-1)*0.5 }
+func (db *DB) gcStart() float64 { return 1 + (db.opts.SpaceAmpMax-1)*0.55 }
 
 // amplification estimates the bytes in the value log for each live one, hidden
 // garbage included.
-func (db *DB) amplification(v *manifest.Version) float64 {
+func (db *DB) amplification(s *readState) float64 {
 	bytes, discarded := float64(db.space.bytes.Load()), float64(db.space.discarded.Load())
 	var upper, last uint64
+	for _, m := range s.mems {
+		upper += m.VlogBytes()
+	}
+	v := s.version
 	for level := range v.Levels {
 		if n := v.LevelWeight(level) - v.LevelBytes(level); n > 0 {
 			upper += last

@@ -19,8 +19,13 @@ type table struct {
 	nextSegment base.SegmentNum // segments before it hold nothing newer than this table
 }
 
-func newTable(sizeBytes int64) *table {
-	t := &table{Memtable: memtable.New(memtable.Options{SizeBytes: sizeBytes})}
+// newTable makes a memtable; older, if not nil, held keys like those to come.
+func newTable(sizeBytes int64, older *table) *table {
+	o := memtable.Options{SizeBytes: sizeBytes}
+	if older != nil {
+		o.SkipHint = older.SkipHint()
+	}
+	t := &table{Memtable: memtable.New(o)}
 	t.refs.Store(1)
 	return t
 }

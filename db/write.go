@@ -116,6 +116,9 @@ func (db *DB) commit(q *request, b *Batch, d Durability) error {
 	if err := db.admit(b.bytes); err != nil {
 		return err
 	}
+	if len(b.large) > 0 {
+		db.sampleReplaced(b)
+	}
 	q.batch = b
 	q.Request.Sync = d == Sync
 	q.Request.Bytes = int(min(b.bytes, 1<<30))

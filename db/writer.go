@@ -260,7 +260,7 @@ func (db *DB) freeze() error {
 	}
 	w.mem.nextSegment = w.nextSegment
 	w.nextSegment++
-	mem := newTable(db.opts.MemtableBytes)
+	mem := newTable(db.opts.MemtableBytes, w.mem)
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	db.pushMemtableLocked(mem)
