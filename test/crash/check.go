@@ -1,0 +1,280 @@
+package crash
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/vfs"
+)
+
+// Check says how thoroughly an image is checked.
+type Check struct {
+	Use      bool // write to the store, and open it again
+	ReadOnly bool // open it read-only first
+	Again    int  // crash images to take of the recovery itself
+	Seed     uint64
+}
+
+// Run opens the image and compares what it holds with the history. The image is
+// not changed. again is how many images of the recovery were checked too.
+func (c Check) Run(h *History, img *Image, opts db.Options) (again int, err error) {
+	at := img.at()
+	if c.ReadOnly {
+		if err := img.readOnly(h, opts, at); err != nil {
+			return 0, fmt.Errorf("opened read-only: %w", err)
+		}
+	}
+	fs := img.FS.KillClone()
+	w := &Workload{Opts: opts, clock: at, rand: rand.New(rand.NewPCG(c.Seed, 4))}
+	w.Opts.FS, w.Opts.Clock = fs, at.Now
+	if err := w.Open(); err != nil {
+		return 0, err
+	}
+	n, err := match(w.Store, h, img.Lo, img.Hi, at.Nanos())
+	if err != nil {
+		return 0, errors.Join(err, w.Store.Close())
+	}
+	w.History = NewHistory(h.State(n))
+	if c.Use {
+		err = w.use(at.Nanos())
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		return 0, fmt.Errorf("store recovered to commit %d: %w", n, err)
+	}
+	if open := fs.OpenHandles(); open != 0 {
+		return 0, fmt.Errorf("%d handles open after Close", open)
+	}
+	for dir, span := range img.Points {
+		if err := img.checkpoint(h, opts, at, dir, span); err != nil {
+			return 0, fmt.Errorf("checkpoint %s: %w", dir, err)
+		}
+	}
+	if c.Again > 0 {
+		return c.again(h, img, n, opts)
+	}
+	return 0, nil
+}
+
+// at is a clock that shows the time of the image.
+func (i *Image) at() *Clock {
+	c := new(Clock)
+	c.nanos.Store(i.Now)
+	return c
+}
+
+// use writes to a recovered store, closes, opens and compares it.
+func (w *Workload) use(now int64) error {
+	w.writes = 1 << 30 // values that there have not been yet
+	for i := range 4 {
+		if err := w.Commit(1+i*2, i == 2); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	if err := w.Open(); err != nil {
+		return fmt.Errorf("open again: %w", err)
+	}
+	n := w.History.Begun()
+	_, err := match(w.Store, w.History, n, n, now)
+	return err
+}
+
+// readOnly opens the image read-only and sees that nothing is changed.
+func (i *Image) readOnly(h *History, opts db.Options, at *Clock) error {
+	mem := i.FS.KillClone()
+	var changed error
+	mem.SetHook(func(op vfs.Op) error {
+		if op.Kind.Mutates() && op.Kind != vfs.OpLock {
+			changed = fmt.Errorf("a read-only store does %v %s", op.Kind, op.Path)
+		}
+		return nil
+	})
+	opts.FS, opts.Clock, opts.ReadOnly = mem, at.Now, true
+	store, err := db.Open(Dir, &opts)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) && i.Lo == 0 {
+			return nil // not created yet
+		}
+		return err
+	}
+	_, err = match(store, h, i.Lo, i.Hi, at.Nanos())
+	return errors.Join(err, changed, store.Close())
+}
+
+// checkpoint opens a checkpoint, if it is there; it must be there if it was
+// done.
+func (i *Image) checkpoint(h *History, opts db.Options, at *Clock, dir string, span Span) error {
+	mem := i.FS.KillClone()
+	if !span.Done {
+		if _, err := mem.Stat(dir + "/CURRENT"); err != nil {
+			return nil
+		}
+	}
+	opts.FS, opts.Clock, opts.MustExist = mem, at.Now, true
+	store, err := db.Open(dir, &opts)
+	if err != nil {
+		return err
+	}
+	_, err = match(store, h, span.Lo, span.Hi, at.Nanos())
+	return errors.Join(err, store.Close())
+}
+
+// again crashes once more while the image is recovered, and while the recovered
+// store works. What the first recovery has found, n commits, must be found
+// again. Of what was not durable when the process died, a power loss before
+// the end of the recovery may still take away.
+func (c Check) again(h *History, img *Image, n int, opts db.Options) (int, error) {
+	mem := img.FS.KillClone()
+	at := img.at()
+	w := &Workload{Opts: opts, History: h.Cut(min(img.Synced, n), n), clock: at, rand: rand.New(rand.NewPCG(c.Seed, 5))}
+	w.Opts.FS, w.Opts.Clock, w.writes = mem, at.Now, 1<<30
+	camera := &Camera{FS: mem, History: w.History, Clock: at, Random: 1, ImagesMax: c.Again}
+	camera.Start(c.Seed)
+	err := w.Open()
+	if err == nil {
+		w.History.Durable(w.History.Acked())
+	}
+	for i := 0; err == nil && i < 6; i++ {
+		err = w.Commit(1+i*3, i%3 == 2)
+	}
+	if w.Store != nil {
+		err = errors.Join(err, w.Close())
+	}
+	images := camera.Stop()
+	if err != nil {
+		return 0, fmt.Errorf("second recovery: %w", err)
+	}
+	for _, i := range images {
+		if _, err := (Check{}).Run(w.History, i, opts); err != nil {
+			return 0, fmt.Errorf("crash while recovering or after: %v\n%w", i, err)
+		}
+	}
+	return len(images), nil
+}
+
+// match finds a state that the store holds among those after lo to hi commits
+// and says after how many.
+func match(store *db.DB, h *History, lo, hi int, now int64) (int, error) {
+	got, err := readAll(store)
+	if err != nil {
+		return 0, err
+	}
+	var first error
+	for n := hi; n >= lo; n-- {
+		e := Same(got, h.State(n).Items(now))
+		if e == nil {
+			return n, cross(store, got)
+		}
+		if first == nil {
+			first = e
+		}
+	}
+	for n := h.Begun(); n >= 0; n-- {
+		if Same(got, h.State(n).Items(now)) == nil {
+			return 0, fmt.Errorf("the store holds %d commits, want %d to %d", n, lo, hi)
+		}
+	}
+	return 0, fmt.Errorf("the store holds no prefix of %d to %d commits; the last: %w", lo, hi, first)
+}
+
+// readAll scans the store.
+func readAll(store *db.DB) ([]Item, error) {
+	var got []Item
+	for it, err := range store.Scan(db.All()) {
+		if err != nil {
+			return nil, fmt.Errorf("scan: %w", err)
+		}
+		v, err := it.Value()
+		if err != nil {
+			return nil, fmt.Errorf("value of %q: %w", it.Key(), err)
+		}
+		got = append(got, Item{string(it.Key()), bytes.Clone(v)})
+	}
+	return got, nil
+}
+
+// Same compares items.
+func Same(got, want []Item) error {
+	for i := range max(len(got), len(want)) {
+		switch {
+		case i >= len(got) || i < len(want) && want[i].Key < got[i].Key:
+			return fmt.Errorf("%q is missing, want %s", want[i].Key, brief(want[i].Value))
+		case i >= len(want) || got[i].Key < want[i].Key:
+			return fmt.Errorf("%q is too much, with %s", got[i].Key, brief(got[i].Value))
+		case !bytes.Equal(got[i].Value, want[i].Value):
+			return fmt.Errorf("%q holds %s, want %s", got[i].Key, brief(got[i].Value), brief(want[i].Value))
+		}
+	}
+	return nil
+}
+
+func brief(b []byte) string {
+	if len(b) <= 48 {
+		return fmt.Sprintf("%q", b)
+	}
+	return fmt.Sprintf("%q... (%d bytes)", b[:48], len(b))
+}
+
+// cross reads the store in the other ways and compares with the scan.
+func cross(store *db.DB, items []Item) error {
+	i := len(items)
+	for it, err := range store.Scan(db.All().Backward()) {
+		if err != nil {
+			return fmt.Errorf("scan backward: %w", err)
+		}
+		if i--; i < 0 || string(it.Key()) != items[i].Key {
+			return fmt.Errorf("scan backward: %q where the scan forward has item %d of %d", it.Key(), i, len(items))
+		}
+		if v, err := it.Value(); err != nil || !bytes.Equal(v, items[i].Value) {
+			return fmt.Errorf("scan backward: %q holds %s, %v", it.Key(), brief(v), err)
+		}
+	}
+	if i != 0 {
+		return fmt.Errorf("scan backward: %d keys are missing", i)
+	}
+	for k := range keys {
+		key := fmt.Sprintf("key/%03d", k)
+		at, ok := slices.BinarySearchFunc(items, key, func(i Item, k string) int { return strings.Compare(i.Key, k) })
+		v, err := store.Get([]byte(key))
+		switch {
+		case !ok && errors.Is(err, db.ErrNotFound):
+		case ok && err == nil && bytes.Equal(v, items[at].Value):
+		default:
+			return fmt.Errorf("Get(%q) = %s, %v; the scan has it: %v", key, brief(v), err, ok)
+		}
+	}
+	return nil
+}
+
+// Explain opens the image once more and says what it holds and what the store
+// logs of it.
+func (i *Image) Explain(opts db.Options) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v\noptions: %+v\n", i, opts)
+	mem := i.FS.KillClone()
+	if files, err := mem.List(Dir); err == nil {
+		for _, f := range files {
+			fmt.Fprintf(&b, "%s %d bytes\n", f.Name, f.Size)
+		}
+	}
+	opts.FS, opts.Clock = mem, i.at().Now
+	opts.Logger = slog.New(slog.NewTextHandler(&b, nil))
+	opts.Events = nil
+	store, err := db.Open(Dir, &opts)
+	fmt.Fprintf(&b, "open: %v\n", err)
+	if err == nil {
+		time.Sleep(10 * time.Millisecond)
+		fmt.Fprintf(&b, "close: %v\n", store.Close())
+	}
+	return b.String()
+}

@@ -1,0 +1,19 @@
+// Package crash checks what is left of a store when its process dies or the
+// power fails: at any operation on the file system, whatever subset of what was
+// not synced reached the disk, and again while the store recovers from that.
+//
+// A workload (workload.go) is one writer that draws commits of every form and
+// what makes the store flush, compact, rotate its logs, rewrite its value log
+// and its MANIFEST. A history (history.go) remembers the state after each of
+// its commits, how many were acknowledged, and how many of these are durable. A
+// camera (camera.go) is the hook of the file system: before each operation that
+// could change what a crash leaves, it takes images. Each image is then opened
+// (check.go), and what it holds must be the state after a prefix of the commits
+// that has at least those that were durable, or, if only the process died, at
+// least those that were acknowledged.
+//
+// The package test/fault runs the same workload on a file system that fails.
+//
+// A failing test prints its seed, which CORDWOOD_SEED repeats as far as the
+// scheduling of goroutines lets it, and what was kept in the image.
+package crash

@@ -1,0 +1,279 @@
+package crash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/vfs"
+)
+
+// Dir is where a workload has its store.
+const Dir = "/store"
+
+// Workload is one writer with its store.
+type Workload struct {
+	History *History
+	Store   *db.DB // nil while closed
+	Opts    db.Options
+	Trace   []string // what it did last
+
+	rand   *rand.Rand
+	clock  *Clock
+	batch  *db.Batch
+	writes int // made so far: makes values differ
+	snap   *db.Snapshot
+	points int // checkpoints made so far
+}
+
+// Clock is time that only tests move. Safe for concurrent use.
+type Clock struct{ nanos atomic.Int64 }
+
+// NewClock starts somewhere in 2001.
+func NewClock() *Clock {
+	c := new(Clock)
+	c.nanos.Store(1e18)
+	return c
+}
+
+// Now is the time.
+func (c *Clock) Now() time.Time { return time.Unix(0, c.nanos.Load()) }
+
+// Nanos is the time in nanoseconds since the Unix epoch.
+func (c *Clock) Nanos() int64 { return c.nanos.Load() }
+
+// NewWorkload makes a workload with options drawn from seed, on a store that
+// holds base. It opens nothing.
+func NewWorkload(fs vfs.FS, base *State, seed uint64, clock *Clock) *Workload {
+	w := &Workload{History: NewHistory(base), clock: clock, rand: rand.New(rand.NewPCG(seed, 2))}
+	pick := func(values ...int) int { return values[w.rand.IntN(len(values))] }
+	w.Opts = db.Options{
+		FS: fs, Merge: db.Append(), Clock: clock.Now,
+		MemoryMax:      1 << 20,
+		MemtableBytes:  int64(pick(2, 4, 8)) << 10,
+		BlockBytes:     pick(256, 1<<10),
+		TableBytes:     int64(pick(4, 16)) << 10,
+		ValueThreshold: pick(48, 64, 200),
+		Compression:    db.Compression(pick(0, 1)),
+		SyncInterval:   time.Duration(pick(-1, 1, 20)) * time.Millisecond,
+		CompactionsMax: pick(1, 2),
+		OpenFilesMax:   pick(8, 100),
+		SpaceAmpMax:    1.25,
+	}
+	return w
+}
+
+// Open opens the store.
+func (w *Workload) Open() error {
+	store, err := db.Open(Dir, &w.Opts)
+	if err != nil {
+		return err
+	}
+	w.Store, w.batch = store, store.NewBatch()
+	return nil
+}
+
+// Close closes the store. A nil error means that everything is durable.
+func (w *Workload) Close() error {
+	if w.Store == nil {
+		return nil
+	}
+	var errs []error
+	if w.snap != nil {
+		errs = append(errs, w.snap.Close())
+		w.snap = nil
+	}
+	acked := w.History.Acked()
+	err := w.Store.Close()
+	w.Store = nil
+	if err == nil {
+		w.History.Durable(acked)
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+func (w *Workload) note(format string, args ...any) {
+	if len(w.Trace) >= 60 {
+		w.Trace = w.Trace[1:]
+	}
+	w.Trace = append(w.Trace, fmt.Sprintf(format, args...))
+}
+
+// Step does one thing. An error leaves the workload usable, as far as the store
+// is.
+func (w *Workload) Step() error {
+	if w.rand.IntN(12) == 0 {
+		w.clock.nanos.Add(int64(w.rand.IntN(4)) * int64(time.Second))
+	}
+	switch n := w.rand.IntN(100); {
+	case n < 72:
+		return w.commit()
+	case n < 76:
+		acked := w.History.Acked()
+		w.note("sync %d", acked)
+		return w.durable(acked, w.Store.Sync())
+	case n < 81:
+		acked := w.History.Acked()
+		w.note("flush %d", acked)
+		return w.durable(acked, w.Store.Flush(context.Background()))
+	case n < 84:
+		lo, hi := w.bounds()
+		w.note("compact %q %q", lo, hi)
+		return w.Store.Compact(context.Background(), db.Between([]byte(lo), []byte(hi)))
+	case n < 87:
+		w.note("compact")
+		return w.Store.Compact(context.Background(), db.All())
+	case n < 93:
+		w.note("collect garbage")
+		return w.Store.CollectGarbage(context.Background(), w.rand.Float64()/4)
+	case n < 95:
+		return w.checkpoint()
+	case n < 98:
+		return w.toggleSnapshot()
+	}
+	w.note("reopen")
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return w.Open()
+}
+
+// durable notes that n commits are durable, unless there was an error.
+func (w *Workload) durable(n int, err error) error {
+	if err == nil {
+		w.History.Durable(n)
+	}
+	return err
+}
+
+func (w *Workload) toggleSnapshot() error {
+	if w.snap != nil {
+		w.note("close snapshot")
+		err := w.snap.Close()
+		w.snap = nil
+		return err
+	}
+	w.note("open snapshot")
+	var err error
+	w.snap, err = w.Store.Snapshot()
+	return err
+}
+
+// checkpoint makes one, in place of an older one.
+func (w *Workload) checkpoint() error {
+	if w.points > 0 {
+		old := fmt.Sprintf("/checkpoint%d", w.points)
+		w.History.DropCheckpoint(old)
+		if err := removeAll(w.Opts.FS, old); err != nil {
+			return err
+		}
+	}
+	w.points++
+	dir := fmt.Sprintf("/checkpoint%d", w.points)
+	w.note("checkpoint %s %d", dir, w.History.Acked())
+	w.History.Checkpoint(dir, false)
+	err := w.Store.Checkpoint(context.Background(), dir)
+	if err == nil {
+		w.History.Checkpoint(dir, true)
+	}
+	return err
+}
+
+// removeAll removes a directory of files, if it is there.
+func removeAll(fs vfs.FS, dir string) error {
+	if _, err := fs.Stat(dir); err != nil {
+		return nil
+	}
+	files, err := fs.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := fs.Remove(dir + "/" + f.Name); err != nil {
+			return err
+		}
+	}
+	return fs.Remove(dir)
+}
+
+// commit makes a commit of some size.
+func (w *Workload) commit() error {
+	n := 1
+	switch k := w.rand.IntN(40); {
+	case k == 0:
+		n = 100 // larger than a memtable
+	case k < 12:
+		n = 1 + w.rand.IntN(8)
+	}
+	return w.Commit(n, w.rand.IntN(6) == 0)
+}
+
+// Commit makes a commit of n writes.
+func (w *Workload) Commit(n int, durable bool) error {
+	writes := make([]Write, n)
+	w.batch.Reset()
+	for i := range writes {
+		writes[i] = w.draw()
+		if err := writes[i].add(w.batch); err != nil {
+			return err
+		}
+	}
+	d := db.NoSync
+	if durable {
+		d = db.Sync
+	}
+	w.History.Begin(writes, w.clock.Nanos())
+	w.note("commit %d: %d writes from %c %q, sync %v", w.History.Begun(), n, writes[0].Op, writes[0].Key, durable)
+	err := w.Store.Apply(w.batch, d)
+	if err != nil {
+		w.note("  failed: %v", err)
+		w.History.Fail()
+		return err
+	}
+	w.History.Ack(durable)
+	return nil
+}
+
+// keys is how many there are.
+const keys = 48
+
+func (w *Workload) key() string { return fmt.Sprintf("key/%03d", w.rand.IntN(keys)) }
+
+func (w *Workload) bounds() (lo, hi string) {
+	lo, hi = w.key(), w.key()
+	return min(lo, hi), max(lo, hi)
+}
+
+// draw makes a write whose value there was not before.
+func (w *Workload) draw() Write {
+	w.writes++
+	d := Write{Op: "ppppppppttddmmr"[w.rand.IntN(15)], Key: w.key()}
+	switch d.Op {
+	case 'd':
+	case 'r':
+		d.End = d.Key + "~"
+		if w.rand.IntN(4) == 0 {
+			d.Key, d.End = w.bounds()
+		}
+	case 'm':
+		d.Value = fmt.Appendf(nil, "+%d", w.writes)
+	default:
+		size := w.rand.IntN(48)
+		switch w.rand.IntN(8) {
+		case 0, 1, 2:
+			size = 64 + w.rand.IntN(300)
+		case 3:
+			size = 512 + w.rand.IntN(2048)
+		}
+		d.Value = fmt.Appendf(make([]byte, 0, size+16), "#%d.", w.writes)
+		for len(d.Value) < size {
+			d.Value = append(d.Value, byte('a'+w.rand.IntN(16)))
+		}
+		d.TTL = time.Duration(1+w.rand.IntN(60)) * time.Second
+	}
+	return d
+}
