@@ -3,6 +3,7 @@ package sstable
 import (
 	"context"
 	"errors"
+	"io"
 	"testing"
 
 	"github.com/cordwood-db/cordwood/internal/base"
@@ -108,7 +109,13 @@ func TestEveryFailedWriteSurfaces(t *testing.T) {
 	writes := vfs.OfKind(vfs.OpWrite, vfs.OpFlush, vfs.OpSync)
 	for _, fault := range []vfs.Fault{{Err: vfs.ErrInjected}, {Err: vfs.ErrInjected, Short: true}} {
 		for n := int64(1); ; n++ {
-			fs := vfs.NewFaulty(vfs.NewMem(), vfs.FaultNth(n, writes, fault, false))
+			failed := false
+			decide := vfs.FaultNth(n, writes, fault, false)
+			fs := vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op) *vfs.Fault {
+				f := decide(op)
+				failed = failed || f != nil
+				return f
+			})
 			f, err := fs.Create("t.sst")
 			if err != nil {
 				t.Fatal(err)
@@ -124,6 +131,9 @@ func TestEveryFailedWriteSurfaces(t *testing.T) {
 				t.Fatalf("Add: %v; Finish: %v", err, finishErr)
 			}
 			if finishErr == nil {
+				if failed {
+					t.Fatalf("operation %d failed and nobody heard of it", n)
+				}
 				if n < 15 {
 					t.Fatalf("only %d writes", n)
 				}
@@ -155,6 +165,43 @@ func TestATableIsDurableAfterFinish(t *testing.T) {
 	}
 	r := openTable(t, mem.CrashClone(nil), "t.sst", nil)
 	if err := checkScans(r, IterOptions{}, entries); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shrinking is a file that ends early, after it was opened.
+type shrinking struct {
+	image
+	limit int64
+}
+
+func (f *shrinking) ReadAt(p []byte, off int64) (int, error) {
+	if off+int64(len(p)) > f.limit {
+		n := max(0, f.limit-off)
+		return int(n), io.EOF
+	}
+	return f.image.ReadAt(p, off)
+}
+
+func TestAFileThatEndsEarlyIsDamaged(t *testing.T) {
+	opts, entries, dels := smallTable(3)
+	f := &shrinking{image: image{b: tableImage(t, opts, entries, dels)}, limit: 1 << 30}
+	r, err := Open(f, "t.sst", ReaderOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.limit = 1000
+	for _, o := range []IterOptions{{}, {Readahead: true}} {
+		if err := checkScans(r, o, entries); !isCorruption(err) {
+			t.Fatal(err)
+		}
+	}
+	var res Result
+	last := entries[len(entries)-1].Key
+	if _, err := r.Lookup(last.User, filter.Hash(last.User), base.SeqNumMax, &res); !isCorruption(err) {
+		t.Fatal(err)
+	}
+	if err := r.Verify(context.Background()); !isCorruption(err) {
 		t.Fatal(err)
 	}
 }
