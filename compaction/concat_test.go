@@ -107,6 +107,29 @@ func TestConcatReportsATableThatDoesNotOpen(t *testing.T) {
 	}
 }
 
+func TestConcatReportsATableThatFailsInside(t *testing.T) {
+	all := cutSlice(rand.New(rand.NewPCG(2, 2)), numbered(20), func() error { return nil })
+	total := 0
+	for ok := all.First(); ok; ok = all.Next() {
+		total++
+	}
+	for left := range total {
+		c := cutSlice(rand.New(rand.NewPCG(2, 2)), numbered(20), func() error { return nil })
+		open := c.open
+		seen := 0
+		c.open = func(m *manifest.TableMeta) (iterator.Iterator, error) {
+			it, err := open(m)
+			return &brokenIter{Iterator: it, left: left - seen}, err
+		}
+		for ok := c.First(); ok; ok = c.Next() {
+			seen++
+		}
+		if !errors.Is(c.Err(), vfs.ErrInjected) || seen != left || c.Next() {
+			t.Fatalf("%d entries before the failure, %d seen: %v", left, seen, c.Err())
+		}
+	}
+}
+
 // failingClose fails to close.
 type failingClose struct{ iterator.Iterator }
 

@@ -91,8 +91,12 @@ func failNth(t *testing.T, n int64, short, sticky bool) (done bool) {
 
 	at := faulty.Count() + n
 	hit := false
+	var failed vfs.Op
 	faulty.SetDecide(func(op vfs.Op) *vfs.Fault {
 		if op.Index == at || sticky && op.Index > at {
+			if !hit {
+				failed = op
+			}
 			hit = true
 			return &vfs.Fault{Err: vfs.ErrInjected, Short: short}
 		}
@@ -107,7 +111,9 @@ func failNth(t *testing.T, n int64, short, sticky bool) (done bool) {
 		return true
 	}
 	if err == nil {
-		// Only a hint, or closing a file that was read whole, may fail unnoticed.
+		if failed.Kind != vfs.OpFlush && failed.Kind != vfs.OpPreallocate { // hints
+			t.Fatalf("operation %d, %+v: failure passed unnoticed", n, failed)
+		}
 		if next, err := applyEdit(v, edit); err != nil || len(next.Levels[plan.OutputLevel]) == 0 {
 			t.Fatalf("operation %d: %v", n, err)
 		}
@@ -131,6 +137,32 @@ func failNth(t *testing.T, n int64, short, sticky bool) (done bool) {
 		t.Fatalf("operation %d: second try: %v", n, err)
 	}
 	return false
+}
+
+func TestOutputsOutlivePowerLoss(t *testing.T) {
+	mem := vfs.NewMem()
+	env := testEnv(t, mem)
+	if err := mem.SyncDir("/"); err != nil {
+		t.Fatal(err)
+	}
+	v, plan := twoLevels(t, env)
+	edit, _, err := Run(context.Background(), env, v, plan, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := mem.CrashClone(nil)
+	tables := sstable.NewTableCache(after, testDir, 100, nil, env.Writer.Codec)
+	defer tables.Close()
+	for _, a := range edit.Added {
+		h, err := tables.Get(a.Meta.Num, a.Meta.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Verify(context.Background()); err != nil {
+			t.Error(err)
+		}
+		h.Release()
+	}
 }
 
 // brokenIter fails at its n-th entry.
