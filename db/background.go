@@ -18,7 +18,9 @@ type jobs struct {
 
 	plans     []*compaction.Plan        // compactions that are running
 	gcWanted  bool                      // value-log files are worth collecting
-	flushErr  error                     // of the last flush
+	flushTry  uint64                    // number of the flush that began last
+	flushErr  error                     // of the last flush that ended
+	failedTry uint64                    // number of the flush that flushErr is of
 	recovered []manifest.VlogSeal       // by recovery, not in the MANIFEST yet
 	bad       map[manifest.FileRef]bool // files found to be damaged
 }
@@ -224,5 +226,3 @@ func (db *DB) damagedLocked(kind base.FileKind, num base.FileNum) bool {
 	return db.jobs.bad[manifest.FileRef{Kind: kind, Num: num}]
 }
 
-// noteFull remembers that the disk had no room.
-func (db *DB) noteFull() { db.full.Store(true) }

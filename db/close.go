@@ -82,9 +82,10 @@ func (db *DB) flushLast() error {
 			return classify(err)
 		}
 	}
+	since := db.wantFlush()
 	return classify(db.waitFor(db.ctx, func() (bool, error) {
 		s := db.state.Load()
-		return s == nil || len(s.mems) == 1, db.jobs.flushErr
+		return s == nil || len(s.mems) == 1, db.flushErrLocked(since)
 	}))
 }
 

@@ -37,7 +37,6 @@ type DB struct {
 	state   atomic.Pointer[readState] // nil once closed
 	visible atomic.Uint64             // last published sequence number
 	failure atomic.Pointer[failure]   // why the store takes no writes; sticky
-	full    atomic.Bool               // no room on disk at the last try
 	readers atomic.Int64              // read states that somebody holds
 
 	// The commit side, touched only by the pipeline's Write callback, by
@@ -73,6 +72,7 @@ type DB struct {
 	ctx     context.Context
 	workers sync.WaitGroup
 	cleanC  chan struct{} // wakes the cleaner; one slot
+	flushC  chan struct{} // ends the pause after a failed flush; one slot
 }
 
 // failure is the error that made the store read-only.

@@ -40,6 +40,7 @@ func (db *DB) Flush(ctx context.Context) error {
 	if err != nil || last == nil {
 		return classify(err)
 	}
+	since := db.wantFlush()
 	return db.waitFor(ctx, func() (bool, error) {
 		s := db.state.Load()
 		if s == nil {
@@ -47,11 +48,33 @@ func (db *DB) Flush(ctx context.Context) error {
 		}
 		for _, m := range s.mems {
 			if m == last {
-				return false, db.jobs.flushErr
+				return false, db.flushErrLocked(since)
 			}
 		}
 		return true, nil
 	})
+}
+
+// wantFlush ends the pause after a flush that failed, because somebody waits
+// for the next one, and returns what flushErrLocked wants to know.
+func (db *DB) wantFlush() (since uint64) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	select {
+	case db.flushC <- struct{}{}:
+	default:
+	}
+	return db.jobs.flushTry
+}
+
+// flushErrLocked is the error of a flush that began after wantFlush returned
+// since; an older one's tells nothing of what is to be flushed now. The caller
+// holds mu.
+func (db *DB) flushErrLocked(since uint64) error {
+	if db.jobs.failedTry > since {
+		return db.jobs.flushErr
+	}
+	return nil
 }
 
 // waitFor waits until done reports true or an error. done runs under mu,
@@ -84,10 +107,7 @@ func (db *DB) flushLoop() {
 			return
 		}
 		err := db.flush(mems)
-		db.mu.Lock()
-		db.jobs.flushErr = classify(err)
-		db.changed.Broadcast()
-		db.mu.Unlock()
+		db.noteFlushEnd(err)
 		if err == nil {
 			b.reset()
 			continue
@@ -96,6 +116,17 @@ func (db *DB) flushLoop() {
 			return
 		}
 	}
+}
+
+// noteFlushEnd tells those who wait how a flush ended.
+func (db *DB) noteFlushEnd(err error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.jobs.flushErr = classify(err)
+	if err != nil {
+		db.jobs.failedTry = db.jobs.flushTry
+	}
+	db.changed.Broadcast()
 }
 
 // nextFlush waits for frozen memtables, oldest first. nil: no more work.
@@ -112,6 +143,7 @@ func (db *DB) nextFlush() []*table {
 			for i := n - 1; i > 0; i-- {
 				mems = append(mems, s.mems[i])
 			}
+			db.jobs.flushTry++
 			return mems
 		}
 		if db.stopping {
@@ -352,22 +384,30 @@ func (db *DB) jobFailed(job string, err error, b *backoff) bool {
 	}
 	wait := b.next()
 	full := errors.Is(classify(err), ErrDiskFull)
-	db.full.Store(full)
 	db.opts.Logger.Warn(job+" failed", "error", err, "try", b.tries, "next", wait)
 	db.events.post(JobFailed{Job: job, Err: err, Tries: b.tries})
 	if job == "flush" && !full && b.tries >= triesMax {
 		db.fail(fmt.Errorf("%s failed %d times: %w", job, b.tries, err))
 		return false
 	}
-	return db.sleep(wait)
+	var now <-chan struct{}
+	if job == "flush" {
+		now = db.flushC
+	}
+	return db.sleepUnless(wait, now)
 }
 
 // sleep waits unless background work is to end.
-func (db *DB) sleep(d time.Duration) bool {
+func (db *DB) sleep(d time.Duration) bool { return db.sleepUnless(d, nil) }
+
+// sleepUnless is sleep that ends early when something comes from now.
+func (db *DB) sleepUnless(d time.Duration, now <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return true
+	case <-now:
 		return true
 	case <-db.ctx.Done():
 		return false

@@ -47,7 +47,8 @@ func Open(dir string, opts *Options) (*DB, error) {
 // newDB wires a store together, without touching the file system.
 func newDB(dir string, o Options) *DB {
 	db := &DB{opts: o, fs: o.FS, dir: dir, rand: newIDSource(), cleanC: make(chan struct{}, 1),
-		done: make(chan struct{})}
+		flushC: make(chan struct{}, 1),
+		done:   make(chan struct{})}
 	db.stall.start = time.Now()
 	db.changed.L = &db.mu
 	db.ctx, db.stop = context.WithCancel(context.Background())

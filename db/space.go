@@ -20,9 +20,9 @@ type space struct {
 // Bounds of a value-log file's size. Small stores have small files, so that
 // one file is a small part of the whole; large ones have fewer files.
 const (
-	valueFileShare    = 24
+	valueFileShare    = 32
 	valueFileBytesMax = 256 * mib
-	valueFileBytesMin = 8 * mib
+	valueFileBytesMin = 4 * mib
 )
 
 // valueFileBytes is the size at which a value-log file is replaced.
@@ -147,10 +147,13 @@ func (db *DB) updateSpaceLocked(v *manifest.Version) {
 
 // gcStart is the ratio of known bytes to live bytes from which collection
 // runs: below SpaceAmpMax, to leave room for garbage that is not known yet.
-func (db *DB) gcStart() float64 { return 1 + (db.opts.SpaceAmpMax-1)*0.55 }
+func (db *DB) gcStart() float64 { return 1 + (db.opts.SpaceAmpMax-1)*0.45 }
+
+// spareFiles is how many value-log files of garbage do not count.
+const spareFiles = 1
 
 // amplification estimates the bytes in the value log for each live one, hidden
-// garbage included.
+// garbage included, a few files apart.
 func (db *DB) amplification(s *readState) float64 {
 	bytes, discarded := float64(db.space.bytes.Load()), float64(db.space.discarded.Load())
 	var upper, last uint64
@@ -165,9 +168,9 @@ func (db *DB) amplification(s *readState) float64 {
 		}
 	}
 	hidden := float64(upper) * db.replacedShare()
-	live := bytes - discarded - hidden
-	if live < float64(valueFileBytesMin) {
-		return 1
-	}
-	return bytes / live
+	live := max(bytes-discarded-hidden, 1)
+	// Space comes and goes in files: a few of them are nothing to wait for,
+	// however small the store is.
+	garbage := max(discarded+hidden-spareFiles*float64(db.valueFileBytes()), 0)
+	return (live + garbage) / live
 }

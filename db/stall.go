@@ -1,6 +1,7 @@
 package db
 
 import (
+	"errors"
 	"math"
 	"sync/atomic"
 	"time"
@@ -56,7 +57,7 @@ func (db *DB) updatePressureLocked() {
 	p := ramp(float64(len(v.Levels[0])), l0Soft, l0Hard)
 	p = max(p, ramp(float64(db.debt(v))/db.debtUnit(v), debtSoft, debtHard))
 	over := db.opts.SpaceAmpMax - 1
-	p = max(p, ramp(db.amplification(s)-1, over*0.8, over*1.2))
+	p = max(p, ramp(db.amplification(s)-1, over*0.7, over*1.1))
 	db.stall.pressure.Store(math.Float64bits(p))
 }
 
@@ -166,8 +167,8 @@ func (db *DB) awaitMemory() error {
 			return false, ErrClosed
 		case db.roomFor(s):
 			return true, nil
-		case db.full.Load():
-			return false, ErrDiskFull
+		case errors.Is(db.jobs.flushErr, ErrDiskFull):
+			return false, db.jobs.flushErr
 		}
 		return false, nil
 	})

@@ -43,7 +43,6 @@ func (db *DB) writeGroup(group []*commit.Request) error {
 	if vfs.IsNoSpace(err) && !errors.Is(err, wal.ErrFailed) && !db.active.valuesFailed() {
 		// The logs took back what they had written of it, or hold it where
 		// nothing refers to it: this group is gone, the next may try.
-		db.noteFull()
 		return &commit.RetryableError{Err: classify(err)}
 	}
 	var retry *commit.RetryableError

@@ -15,13 +15,13 @@ import (
 
 const valueBytes = 4 << 10
 
-// scale is the size of the live data, in bytes: a tenth of the promise unless
+// scale is the size of the live data, in bytes: a quarter of the promise unless
 // CORDWOOD_CI is set.
 func scale() int {
 	if os.Getenv("CORDWOOD_CI") != "" {
 		return 200 << 20
 	}
-	return 20 << 20
+	return 50 << 20
 }
 
 // diskBytes is the size of all files below dir.
