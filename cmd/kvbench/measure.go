@@ -74,8 +74,9 @@ type result struct {
 	// Of phases that write a set.
 	Written *written `json:"written,omitempty"`
 
-	// scan: latencies are means over runs of scanRun entries.
-	scan bool
+	// Of files -kill.
+	Kills *killCounts `json:"kills,omitempty"`
+
 	// side: a worker beside the phase; its costs are in the phase's own line.
 	side bool
 }

@@ -8,41 +8,39 @@ type phase struct {
 	summary    string
 	fresh      bool // starts with an empty store
 	writes     bool // is settled, and reported with what it wrote
-	scan       bool // has latencies of runs of entries
 	operations func(keys int) int
 	run        func(w *worker) error
 	beside     func(w *worker) error // an extra worker, until the others end
 	besideName string
 }
 
-func once(keys int) int { return keys }
-func passes(n int) func(keys int) int {
-	return func(keys int) int { return n * keys }
-}
-func fraction(n int) func(keys int) int {
-	return func(keys int) int { return max(1, keys/n) }
-}
+// How many operations a phase does. Reads need no more than some hundred
+// thousand to tell their rate.
+func everyKey(keys int) int   { return keys }
+func someReads(keys int) int  { return min(keys, 400_000) }
+func someSeeks(keys int) int  { return min(keys, 100_000) }
+func fourPasses(keys int) int { return 4 * keys }
 
 // standardPhases is what kvbench runs without -only, in this order.
 var standardPhases = []phase{
 	{name: "fillseq", summary: "put every key once, ascending, into an empty store",
-		fresh: true, writes: true, operations: once, run: fillSequential},
+		fresh: true, writes: true, operations: everyKey, run: fillSequential},
 	{name: "fillrandom", summary: "put every key once, in random order, into an empty store",
-		fresh: true, writes: true, operations: once, run: fillRandom},
+		fresh: true, writes: true, operations: everyKey, run: fillRandom},
 	{name: "overwrite", summary: "put keys chosen at random that are there already",
-		writes: true, operations: once, run: overwrite},
+		writes: true, operations: everyKey, run: overwrite},
 	{name: "readrandom", summary: "get keys chosen at random",
-		operations: once, run: readRandom},
+		operations: someReads, run: readRandom},
 	{name: "readmissing", summary: "get keys that are not there but lie between those that are",
-		operations: once, run: readMissing},
+		operations: someReads, run: readMissing},
 	{name: "readseq", summary: "scan everything upwards, several times",
-		scan: true, operations: passes(4), run: readForward},
+		operations: fourPasses, run: readForward},
 	{name: "readreverse", summary: "scan everything downwards, several times",
-		scan: true, operations: passes(4), run: readBackward},
+		operations: fourPasses, run: readBackward},
 	{name: "seekrandom", summary: "open a cursor, seek a random place, read 10 entries, close",
-		operations: fraction(4), run: seekRandom},
+		operations: someSeeks, run: seekRandom},
 	{name: "readwhilewriting", summary: "readrandom beside one paced writer of random keys",
-		operations: once, run: readRandom, beside: writePaced, besideName: "  its writer"},
+		operations: someReads, run: readRandom, beside: writePaced, besideName: "  its writer"},
 }
 
 // findPhases looks phases up by their names, separated by commas.

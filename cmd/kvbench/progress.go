@@ -98,5 +98,9 @@ func progressLine(label string, done, total uint64, rate float64, took time.Dura
 	if done > 0 {
 		left = (time.Duration(float64(took) * float64(total-min(done, total)) / float64(done))).Round(100 * time.Millisecond).String()
 	}
-	return fmt.Sprintf("%s %3d%%  %s/s  %s left", label, 100*min(done, total)/total, count(uint64(rate)), left)
+	speed := count(uint64(rate))
+	if rate < 10 {
+		speed = threeDigits(rate)
+	}
+	return fmt.Sprintf("%s %3d%%  %s/s  %s left", label, 100*min(done, total)/total, speed, left)
 }

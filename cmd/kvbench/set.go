@@ -34,9 +34,10 @@ func newSet(c *config, dir string, valueBytes int, bar *progress) *set {
 	return &set{config: c, dir: dir, bar: bar, model: newModel(newGenerator(c.seed, valueBytes), keys)}
 }
 
-// defaultKeys sizes the standard run: 80 MB, but not over 400,000 keys.
+// defaultKeys sizes the standard run: about 200 MB, which is several memtables,
+// but not over a million keys.
 func defaultKeys(valueBytes int) int {
-	return max(1000, min(400_000, 80_000_000/(keyBytes+valueBytes)))
+	return max(1000, min(1_000_000, 208_000_000/(keyBytes+valueBytes)))
 }
 
 // renew replaces the store with an empty one.
@@ -173,18 +174,21 @@ func runWorkers(ctx context.Context, p phase, j *job, workers []*worker, extra *
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	results := []result{sum(p.name, j, took, workers...)}
-	results[0].scan = p.scan
+	keys := j.model.keys()
+	results := []result{sum(p.name, j, keys, took, workers...)}
 	if p.beside != nil {
-		results = append(results, sum(p.besideName, j, took, extra))
+		results = append(results, sum(p.besideName, j, keys, took, extra))
 		results[1].Threads, results[1].side = 1, true
+	}
+	for i := range results {
+		results[i].ValueBytes = j.model.bytes
 	}
 	return results, nil
 }
 
 // sum makes one line of several workers.
-func sum(name string, j *job, took time.Duration, workers ...*worker) result {
-	r := result{Phase: name, ValueBytes: j.model.bytes, Keys: j.model.keys(), Threads: j.threads, Seconds: took.Seconds()}
+func sum(name string, j *job, keys int, took time.Duration, workers ...*worker) result {
+	r := result{Phase: name, Keys: keys, Threads: j.threads, Seconds: took.Seconds()}
 	all := newHistogram()
 	for _, w := range workers {
 		r.Operations += w.done.Load()
