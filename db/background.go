@@ -225,4 +225,3 @@ func (db *DB) noteDamage(kind base.FileKind, num base.FileNum, err error) {
 func (db *DB) damagedLocked(kind base.FileKind, num base.FileNum) bool {
 	return db.jobs.bad[manifest.FileRef{Kind: kind, Num: num}]
 }
-

@@ -19,6 +19,7 @@ import (
 type Check struct {
 	Use      bool // write to the store, and open it again
 	ReadOnly bool // open it read-only first
+	Full     bool // open it on a full disk first
 	Again    int  // crash images to take of the recovery itself
 	Seed     uint64
 }
@@ -32,17 +33,22 @@ func (c Check) Run(h *History, img *Image, opts db.Options) (again int, err erro
 			return 0, fmt.Errorf("opened read-only: %w", err)
 		}
 	}
+	if c.Full {
+		if err := img.full(h, opts, at); err != nil {
+			return 0, fmt.Errorf("on a full disk: %w", err)
+		}
+	}
 	fs := img.FS.KillClone()
 	w := &Workload{Opts: opts, clock: at, rand: rand.New(rand.NewPCG(c.Seed, 4))}
 	w.Opts.FS, w.Opts.Clock = fs, at.Now
 	if err := w.Open(); err != nil {
 		return 0, err
 	}
-	n, err := match(w.Store, h, img.Lo, img.Hi, at.Nanos())
+	n, held, err := match(w.Store, h, img.Lo, img.Hi, at.Nanos())
 	if err != nil {
 		return 0, errors.Join(err, w.Store.Close())
 	}
-	w.History = NewHistory(h.State(n))
+	w.History = NewHistory(held)
 	if c.Use {
 		err = w.use(at.Nanos())
 	}
@@ -85,7 +91,7 @@ func (w *Workload) use(now int64) error {
 		return fmt.Errorf("open again: %w", err)
 	}
 	n := w.History.Begun()
-	_, err := match(w.Store, w.History, n, n, now)
+	_, _, err := match(w.Store, w.History, n, n, now)
 	return err
 }
 
@@ -107,8 +113,55 @@ func (i *Image) readOnly(h *History, opts db.Options, at *Clock) error {
 		}
 		return err
 	}
-	_, err = match(store, h, i.Lo, i.Hi, at.Nanos())
+	_, _, err = match(store, h, i.Lo, i.Hi, at.Nanos())
 	return errors.Join(err, changed, store.Close())
+}
+
+// full opens the image where there is not one byte of room. What it holds can
+// be read, a write is refused, and writes succeed once there is room.
+func (i *Image) full(h *History, opts db.Options, at *Clock) error {
+	mem := i.FS.KillClone()
+	mem.SetCapacity(0)
+	opts.FS, opts.Clock = mem, at.Now
+	store, err := db.Open(Dir, &opts)
+	if err != nil {
+		if _, missing := mem.Stat(Dir + "/CURRENT"); missing != nil {
+			return nil // a store is not created on a full disk
+		}
+		return err
+	}
+	_, s, err := match(store, h, i.Lo, i.Hi, at.Nanos())
+	if err == nil {
+		if e := store.Put([]byte("more"), make([]byte, 8<<10)); !errors.Is(e, db.ErrDiskFull) {
+			err = fmt.Errorf("a write gave %v", e)
+		}
+	}
+	mem.SetCapacity(-1)
+	if err == nil {
+		err = Eventually(func() error { return store.Put([]byte("more"), []byte("+")) })
+	}
+	if err = errors.Join(err, store.Close()); err != nil {
+		return err
+	}
+	if store, err = db.Open(Dir, &opts); err != nil {
+		return fmt.Errorf("open again: %w", err)
+	}
+	after := NewHistory(s.After([]Write{{Op: 'p', Key: "more", Value: []byte("+")}}, at.Nanos()))
+	_, _, err = match(store, after, 0, 0, at.Nanos())
+	return errors.Join(err, store.Close())
+}
+
+// Eventually calls write until it succeeds, for as long as a store may take
+// after a full disk got room.
+func Eventually(write func() error) error {
+	start := time.Now()
+	for {
+		err := write()
+		if err == nil || !errors.Is(err, db.ErrDiskFull) || time.Since(start) > 5*time.Second {
+			return err
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // checkpoint opens a checkpoint, if it is there; it must be there if it was
@@ -125,7 +178,7 @@ func (i *Image) checkpoint(h *History, opts db.Options, at *Clock, dir string, s
 	if err != nil {
 		return err
 	}
-	_, err = match(store, h, span.Lo, span.Hi, at.Nanos())
+	_, _, err = match(store, h, span.Lo, span.Hi, at.Nanos())
 	return errors.Join(err, store.Close())
 }
 
@@ -162,29 +215,35 @@ func (c Check) again(h *History, img *Image, n int, opts db.Options) (int, error
 	return len(images), nil
 }
 
-// match finds a state that the store holds among those after lo to hi commits
-// and says after how many.
-func match(store *db.DB, h *History, lo, hi int, now int64) (int, error) {
+// match finds the state that the store holds among those after lo to hi
+// commits, and after how many it is. Where all commits may be there, so may one
+// more that failed.
+func match(store *db.DB, h *History, lo, hi int, now int64) (int, *State, error) {
 	got, err := readAll(store)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	var first error
 	for n := hi; n >= lo; n-- {
 		e := Same(got, h.State(n).Items(now))
 		if e == nil {
-			return n, cross(store, got)
+			return n, h.State(n), cross(store, got)
 		}
 		if first == nil {
 			first = e
 		}
 	}
-	for n := h.Begun(); n >= 0; n-- {
-		if Same(got, h.State(n).Items(now)) == nil {
-			return 0, fmt.Errorf("the store holds %d commits, want %d to %d", n, lo, hi)
+	for _, s := range h.Failed() {
+		if hi == h.Begun() && Same(got, s.Items(now)) == nil {
+			return hi, s, cross(store, got)
 		}
 	}
-	return 0, fmt.Errorf("the store holds no prefix of %d to %d commits; the last: %w", lo, hi, first)
+	for n := h.Begun(); n >= 0; n-- {
+		if Same(got, h.State(n).Items(now)) == nil {
+			return 0, nil, fmt.Errorf("the store holds %d commits, want %d to %d", n, lo, hi)
+		}
+	}
+	return 0, nil, fmt.Errorf("the store holds no prefix of %d to %d commits; the last: %w", lo, hi, first)
 }
 
 // readAll scans the store.

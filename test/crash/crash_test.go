@@ -1,12 +1,14 @@
 package crash
 
 import (
+	"errors"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cordwood-db/cordwood/vfs"
@@ -24,7 +26,7 @@ type plan struct {
 func makePlan() plan {
 	switch {
 	case os.Getenv("CORDWOOD_CI") != "":
-		return plan{images: 20_000, again: 2_000, steps: 250, subsets: 4, random: 3}
+		return plan{images: 20_000, again: 2_000, steps: 200, subsets: 4, random: 3}
 	case testing.Short():
 		return plan{images: 400, again: 50, steps: 60, subsets: 2, random: 1}
 	}
@@ -58,17 +60,18 @@ func film(t *testing.T, p plan, seed uint64) (images, again, operations int) {
 	mem, clock := vfs.NewMem(), NewClock()
 	w := NewWorkload(mem, Empty(), seed, clock)
 	camera := &Camera{FS: mem, History: w.History, Clock: clock,
-		SubsetsMax: p.subsets, Random: p.random, ImagesMax: p.images}
+		SubsetsMax: p.subsets, Random: p.random, ImagesMax: 5_000}
 	camera.Start(seed)
-	err := w.Open()
-	for i := 0; err == nil && i < p.steps; i++ {
-		err = w.Step()
-	}
-	if w.Store != nil {
-		if e := w.Close(); err == nil {
-			err = e
+	var err error
+	synctest.Test(t, func(*testing.T) {
+		err = w.Open()
+		for i := 0; err == nil && i < p.steps; i++ {
+			err = w.Step()
 		}
-	}
+		if w.Store != nil {
+			err = errors.Join(err, w.Close())
+		}
+	})
 	shots := camera.Stop()
 	if err != nil {
 		t.Errorf("CORDWOOD_SEED=%d: %v\n%s", seed, err, strings.Join(w.Trace, "\n"))
@@ -89,7 +92,7 @@ func develop(t *testing.T, p plan, seed uint64, w *Workload, shots []*Image) int
 				if n >= len(shots) {
 					return
 				}
-				c := Check{Use: n%4 == 1, ReadOnly: n%8 == 3, Seed: seed + uint64(n)}
+				c := Check{Use: n%4 == 1, ReadOnly: n%8 == 3, Full: n%8 == 2, Seed: seed + uint64(n)}
 				if n%max(every, 1) == 0 {
 					c.Again = each
 				}

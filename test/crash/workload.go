@@ -132,14 +132,31 @@ func (w *Workload) Step() error {
 		return w.Store.CollectGarbage(context.Background(), w.rand.Float64()/4)
 	case n < 95:
 		return w.checkpoint()
-	case n < 98:
+	case n < 96:
 		return w.toggleSnapshot()
+	case n < 98:
+		return w.wait()
 	}
 	w.note("reopen")
 	if err := w.Close(); err != nil {
 		return err
 	}
 	return w.Open()
+}
+
+// wait lets time pass in which the log is synced in the background. It needs
+// time that is not spent on anything else: see testing/synctest.
+func (w *Workload) wait() error {
+	if w.Opts.SyncInterval < 0 {
+		return nil
+	}
+	acked := w.History.Acked()
+	w.note("wait %d", acked)
+	time.Sleep(w.Opts.SyncInterval + w.Opts.SyncInterval/2)
+	if w.Store.Metrics().BackgroundError == nil {
+		w.History.Durable(acked)
+	}
+	return nil
 }
 
 // durable notes that n commits are durable, unless there was an error.
