@@ -1,7 +1,3 @@
-// Package invariants checks, in test builds, what must always hold.
-//
-// Build with -tags invariants to turn the checks on. A failed check panics:
-// it means a bug in this module, never bad input or bad hardware.
 package invariants
 
 import "fmt"
