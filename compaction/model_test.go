@@ -13,10 +13,9 @@ import (
 
 // concatOperator joins operands to the value.
 type concatOperator struct {
-	combines bool         // Combine is possible
-	failOn   byte         // an operand that starts with it makes Merge fail; 0 none
-	calls    *int         // of Merge, if set
-	stray    func([]byte) // sees each operand, if set
+	combines bool // Combine is possible
+	failOn   byte // an operand that starts with it makes Merge fail; 0 none
+	calls    *int // of Merge, if set
 }
 
 var errOperator = errors.New("operator fails")

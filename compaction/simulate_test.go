@@ -20,8 +20,7 @@ type simulation struct {
 	v       *manifest.Version
 	o       PickOptions
 	num     base.FileNum
-	keys    uint64 // keys ascend from 0 to keys
-	overlap bool   // a flush overwrites: bytes of equal keys merge into one
+	overlap bool // a flush overwrites: bytes of equal keys merge into one
 
 	flushed, written, moved uint64
 }

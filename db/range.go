@@ -61,11 +61,6 @@ func (r Range) empty() bool {
 	return r.bounded && bytes.Compare(r.lower, r.upper) >= 0
 }
 
-// contains reports whether key is in r.
-func (r Range) contains(key []byte) bool {
-	return bytes.Compare(key, r.lower) >= 0 && (!r.bounded || bytes.Compare(key, r.upper) < 0)
-}
-
 // prefixEnd is the smallest key greater than every key with prefix p, or nil
 // if there is none.
 func prefixEnd(p []byte) []byte {

@@ -62,7 +62,6 @@ type differ struct {
 	a, b       FS
 	dirA, dirB string
 	open       []twin
-	locks      [][2]io.Closer
 	prealloc   bool
 }
 

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/cordwood-db/cordwood/internal/invariants"
@@ -158,10 +159,14 @@ func (c *Cache) replace(old, next *keeper) {
 	invariants.Check(c.keeper.Load() == old, "cache: keeper replaced by two")
 	c.keeper.Store(next)
 	for i := range c.shards {
-		g := &c.shards[i].guard
-		g.Lock() // whoever loaded old did so under this guard
-		g.Unlock()
+		awaitUnlocked(&c.shards[i].guard) // whoever loaded old did so under it
 	}
+}
+
+// awaitUnlocked returns once everybody who held l at the call has let go.
+func awaitUnlocked(l sync.Locker) {
+	l.Lock()
+	defer l.Unlock()
 }
 
 // migrate copies blocks from old, which nobody else calls any more, to next.
