@@ -316,10 +316,20 @@ func (db *DB) sealRecovered(v *valueEnd) (manifest.VlogSeal, error) {
 			return manifest.VlogSeal{}, err
 		}
 	}
+	return db.sealDamaged(v)
+}
+
+// sealDamaged seals a value-log file that is not whole. What it lacks at its
+// end is not recorded as part of it: the next open would refuse to go without.
+func (db *DB) sealDamaged(v *valueEnd) (manifest.VlogSeal, error) {
 	name := base.FileName(base.FileVlog, uint64(v.meta.Physical))
-	db.opts.Logger.Error("value-log file is damaged", "file", name)
-	db.events.post(Damage{File: name})
-	return manifest.VlogSeal{Logical: v.meta.Logical, Bytes: uint64(v.end), SyncedTo: uint64(v.end)}, db.syncFile(name)
+	db.noteDamage(base.FileVlog, v.meta.Physical, base.Corruptf(name, -1, "values that were durable are not whole"))
+	info, err := db.fs.Stat(filepath.Join(db.dir, name))
+	if err != nil {
+		return manifest.VlogSeal{}, err
+	}
+	end := uint64(min(v.end, info.Size))
+	return manifest.VlogSeal{Logical: v.meta.Logical, Bytes: end, SyncedTo: end}, db.syncFile(name)
 }
 
 // syncFile makes the contents of a file durable that an earlier process may
