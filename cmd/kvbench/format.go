@@ -50,14 +50,6 @@ func threeDigits(v float64) string {
 	return strconv.FormatFloat(v, 'f', 0, 64)
 }
 
-// figure is threeDigits, with a dash for what is not known.
-func figure(v float64) string {
-	if v == 0 {
-		return "-"
-	}
-	return threeDigits(v)
-}
-
 // size writes a number of bytes in binary units.
 func size(n uint64) string {
 	v, units := float64(n), []string{"B", "KiB", "MiB", "GiB", "TiB"}

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"time"
 )
 
 // The tables fit into 100 columns.
 var phaseColumns = []column{
 	{"phase", 16}, {"operations", 10}, {"ops/s", 10}, {"MB/s", 6}, {"p50", 6}, {"p99", 6},
-	{"p99.9", 6}, {"max", 6}, {"CPU µs/op", 9}, {"allocs/op", 9}, {"peak MiB", 8},
+	{"p99.9", 6}, {"max", 6}, {"CPU/op", 6}, {"allocs/op", 9}, {"peak MiB", 8},
 }
 
 var writtenColumns = []column{
@@ -18,21 +19,26 @@ var writtenColumns = []column{
 	{"compact", 7}, {"GC", 5}, {"disk/live", 9}, {"on disk", 8}, {"store memory", 12},
 }
 
-const phaseNotes = `Rates and latencies are of the calls as the workers see them. Latencies of scans are means over runs of
-64 entries. CPU and allocations are the whole process's, checking included; those of phases that write
-include settling. Peak is the resident memory. MB are a million bytes of keys and values.
+const phaseNotes = `Rates and latencies are those of the calls. Latencies of scans are means over runs of 64 entries;
+those of seekrandom are of the whole walk, checking included. CPU and allocations are the whole
+process's, checking included; those of phases that write include settling. Peak is the largest
+resident memory of the process during the phase. MB are a million bytes of keys and values.
+
 `
 
-const writtenNotes = `Bytes written for each byte put, in total and by cause, and bytes on disk for each live byte, once all is
-in tables and no compaction is due. Store memory: memtables, cache, filters and indexes.
+const writtenNotes = `Settled is how long it took after the last write until all was in tables and no compaction was due.
+By then the store had written so many bytes for each byte put: in total, to the WAL, to the value
+log, by flushes, by compactions, by garbage collection. Store memory is that of memtables, cache,
+filters and indexes.
+
 `
 
 func printMachine(out io.Writer, c *config) {
-	durability := "commits survive the process (-sync: power loss)"
+	durability := "Commits survive the death of the process (-sync: power loss)."
 	if c.sync {
-		durability = "commits survive power loss"
+		durability = "Commits survive power loss."
 	}
-	fmt.Fprintf(out, "Cordwood on %s/%s, %d processors, %s; %d threads, seed %d; %s.\n",
+	fmt.Fprintf(out, "Cordwood on %s/%s, %d processors, %s; %d threads, seed %d.\n%s\n",
 		runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), runtime.Version(), c.threads, c.seed, durability)
 }
 
@@ -56,7 +62,10 @@ func printSet(out io.Writer, title string, results []result) {
 }
 
 func phaseCells(r result) []string {
-	cpu, allocs, peak := figure(r.CPUMicrosPerOperation), threeDigits(r.AllocsPerOperation), "-"
+	cpu, allocs, peak := "-", threeDigits(r.AllocsPerOperation), "-"
+	if r.CPUMicrosPerOperation > 0 {
+		cpu = short(time.Duration(r.CPUMicrosPerOperation * 1e3))
+	}
 	if r.PeakBytes > 0 {
 		peak = fmt.Sprintf("%.0f", float64(r.PeakBytes)/(1<<20))
 	}
