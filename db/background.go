@@ -55,12 +55,12 @@ func (db *DB) syncLoop() {
 			return
 		case <-tick.C:
 		}
-		if db.failure.Load() != nil {
-			return
-		}
 		if err := db.syncLogs(); err != nil {
 			db.pipeline.Fail(db.fail(err))
 			return
+		}
+		if db.failure.Load() != nil {
+			return // with all that was committed before it made durable
 		}
 		proven = db.proveSync(proven)
 	}

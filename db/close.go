@@ -12,7 +12,7 @@ import (
 // returns the same.
 //
 // After an error nothing is lost that was committed: the next Open finds it in
-// the log.
+// the log. The error of a store that a failure made read-only is that failure.
 func (db *DB) Close() error {
 	db.mu.Lock()
 	if db.closed {
@@ -39,10 +39,12 @@ func (db *DB) close() error {
 	db.mu.Unlock()
 	db.stop()
 	db.workers.Wait()
-	if !db.opts.ReadOnly && db.failure.Load() == nil {
+	switch {
+	case db.opts.ReadOnly:
+	case db.failure.Load() == nil:
 		errs = append(errs, db.closeLogs())
-	} else {
-		errs = append(errs, db.dropLogs())
+	default:
+		errs = append(errs, db.closeFailed())
 	}
 	cursors, snapshots := db.opened.closeAll()
 	for _, where := range cursors {
@@ -102,6 +104,16 @@ func (db *DB) closeLogs() error {
 	err := db.syncLogs()
 	db.retireValues(0)
 	return errors.Join(err, db.sealReplaced(), db.dropLogs())
+}
+
+// closeFailed closes the files that take writes after a failure, which it
+// returns. What was committed before the failure is made durable if that can be
+// done: logs that have failed themselves refuse to be synced.
+func (db *DB) closeFailed() error {
+	if err := db.syncLogs(); err != nil {
+		db.opts.Logger.Warn("cannot sync the logs", "error", err)
+	}
+	return errors.Join(db.readOnlyErr(), db.dropLogs())
 }
 
 // dropLogs closes the files that take writes as they are.
