@@ -104,7 +104,7 @@ func (c *checkpoint) write(ctx context.Context, version *manifest.Version) error
 	if err != nil {
 		return err
 	}
-	return errors.Join(set.Close(), c.db.fs.SyncDir(c.dir), c.db.fs.SyncDir(filepath.Dir(c.dir)))
+	return errors.Join(set.Close(), c.db.fs.SyncDir(c.dir), syncPath(c.db.fs, c.dir))
 }
 
 // edit describes version as the first edit of a new store, and puts the

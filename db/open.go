@@ -50,6 +50,7 @@ func newDB(dir string, o Options) *DB {
 		flushC: make(chan struct{}, 1),
 		done:   make(chan struct{})}
 	db.stall.start = time.Now()
+	db.dead.max = int(o.MemoryMax / 32 / deadOffsetBytes)
 	db.changed.L = &db.mu
 	db.ctx, db.stop = context.WithCancel(context.Background())
 	db.codec = compress.NewCodec()
@@ -104,9 +105,6 @@ func (db *DB) acquireLock() error {
 		if err := db.fs.MkdirAll(db.dir); err != nil {
 			return err
 		}
-		if err := db.fs.SyncDir(filepath.Dir(db.dir)); err != nil {
-			return err
-		}
 	}
 	lock, err := db.fs.Lock(path)
 	if err != nil {
@@ -114,6 +112,23 @@ func (db *DB) acquireLock() error {
 	}
 	db.lock = lock
 	return nil
+}
+
+// syncPath makes the name of dir durable, with those of all directories above,
+// since nobody knows which of them were just made, perhaps by a process that
+// died then. Directories that may not be read cannot be synced: others made
+// them.
+func syncPath(fsys vfs.FS, dir string) error {
+	for {
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return nil
+		}
+		if err := fsys.SyncDir(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+		dir = parent
+	}
 }
 
 func lockError(err error) error {

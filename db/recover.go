@@ -67,6 +67,9 @@ func (db *DB) loadManifest() error {
 	case db.opts.ReadOnly || db.opts.MustExist:
 		return fmt.Errorf("no store in %s: %w", db.dir, fs.ErrNotExist)
 	default:
+		if err := syncPath(db.fs, db.dir); err != nil {
+			return err
+		}
 		if db.set, err = manifest.Create(o); err != nil {
 			return err
 		}
