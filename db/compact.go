@@ -7,6 +7,7 @@ import (
 
 	"github.com/cordwood-db/cordwood/compaction"
 	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/internal/compress"
 	"github.com/cordwood-db/cordwood/manifest"
 	"github.com/cordwood-db/cordwood/sstable"
 )
@@ -208,8 +209,19 @@ func (db *DB) sizeOptions() compaction.PickOptions {
 // debt is how many bytes of tables wait to be compacted.
 func (db *DB) debt(v *manifest.Version) uint64 { return compaction.Debt(v, db.sizeOptions()) }
 
+// pointersOnly is from how many value-log bytes for each byte of table the
+// tables are not compressed.
+const pointersOnly = 8
+
 // compactionEnv is what writing tables needs.
-func (db *DB) compactionEnv() *compaction.Env {
+//
+// Compressing keys and pointers is not worth its time where the values that
+// they point at are most of the store.
+func (db *DB) compactionEnv(tableBytes, valueBytes uint64) *compaction.Env {
+	compression := db.opts.Compression.kind()
+	if valueBytes > pointersOnly*tableBytes {
+		compression = compress.None
+	}
 	return &compaction.Env{
 		FS: db.fs, Dir: db.dir,
 		NewFileNum: db.set.NewFileNum, NewID: db.rand.next,
@@ -217,7 +229,7 @@ func (db *DB) compactionEnv() *compaction.Env {
 		Merge:  db.opts.Merge,
 		Writer: sstable.WriterOptions{
 			BlockBytes: db.opts.BlockBytes, FilterBitsPerKey: db.opts.FilterBitsPerKey,
-			Compression: db.opts.Compression.kind(), Codec: db.codec,
+			Compression: compression, Codec: db.codec,
 		},
 	}
 }
@@ -231,7 +243,15 @@ func (db *DB) compact(ctx context.Context, j *job) error {
 	defer context.AfterFunc(db.ctx, cancel)()
 	// The snapshots are listed after the version was fixed: one opened later
 	// reads at a sequence number that no input is above.
-	edit, stats, err := compaction.Run(ctx, db.compactionEnv(), j.version, j.plan, db.snapshotSeqs(), db.now(j.version))
+	var size, values uint64
+	j.plan.Tables(func(_ int, t *manifest.TableMeta) {
+		size += t.Size
+		values += t.VlogBytes
+	})
+	env := db.compactionEnv(size, values)
+	var dropped []base.Pointer
+	env.OnDrop = func(p base.Pointer) { dropped = append(dropped, p) }
+	edit, stats, err := compaction.Run(ctx, env, j.version, j.plan, db.snapshotSeqs(), db.now(j.version))
 	if err != nil {
 		if isCorruption(err) {
 			db.blameTables(ctx, j, err)
@@ -244,9 +264,14 @@ func (db *DB) compact(ctx context.Context, j *job) error {
 			made = append(made, a.Meta)
 		}
 	}
-	db.finishEdit(edit, 0, made)
 	if err := db.applyTables(edit, made, nil, nil); err != nil {
 		return err
+	}
+	db.dead.add(dropped)
+	if j.plan.DeleteOnly {
+		for file := range edit.Discards {
+			db.dead.forget(file)
+		}
 	}
 	db.noteCompaction(j.plan, edit, stats, time.Since(start))
 	return nil

@@ -180,13 +180,15 @@ func (db *DB) flush(mems []*table) error {
 	if !db.awaitPublished(last) {
 		return errUnpublished
 	}
-	out, pins, err := db.writeFlush(mems)
+	var dropped []base.Pointer
+	out, pins, err := db.writeFlush(mems, &dropped)
 	defer func() {
 		for _, num := range pins {
 			db.active.unpin(num)
 		}
 	}()
 	if err != nil {
+		db.forgetDead(pins)
 		return err
 	}
 	// The tables point at values that may be nowhere but in the page cache.
@@ -197,7 +199,9 @@ func (db *DB) flush(mems []*table) error {
 	for _, meta := range out.Tables {
 		edit.Added = append(edit.Added, manifest.AddedTable{Level: 0, Meta: meta})
 	}
-	db.finishEdit(edit, out.ExpiryHorizon, out.Tables)
+	if out.ExpiryHorizon > 0 {
+		edit.ExpiryHorizon = &out.ExpiryHorizon
+	}
 	synced := db.active.syncedSizes()
 	prepare := func(v *manifest.Version) error {
 		// A file may have been sealed, and even collected, in the meantime.
@@ -212,8 +216,10 @@ func (db *DB) flush(mems []*table) error {
 		flushed[m] = true
 	}
 	if err := db.applyTables(edit, out.Tables, prepare, func(m *table) bool { return flushed[m] }); err != nil {
+		db.forgetDead(pins)
 		return err
 	}
+	db.dead.add(dropped)
 	db.noteFlush(mems, out, time.Since(start))
 	db.retireSegments(newest.nextSegment)
 	return nil
@@ -236,9 +242,9 @@ func (db *DB) retireSegments(before base.SegmentNum) {
 	}
 }
 
-// writeFlush writes the tables. pins are the value-log files that must not be
+// writeFlush writes the tables and collects the pointers that are gone. pins are the value-log files that must not be
 // collected before the edit is applied.
-func (db *DB) writeFlush(mems []*table) (out *compaction.Output, pins []base.FileNum, err error) {
+func (db *DB) writeFlush(mems []*table, dropped *[]base.Pointer) (out *compaction.Output, pins []base.FileNum, err error) {
 	var iters []iterator.Iterator
 	var sets []*rangedel.Set
 	for _, m := range mems {
@@ -248,7 +254,13 @@ func (db *DB) writeFlush(mems []*table) (out *compaction.Output, pins []base.Fil
 		}
 	}
 	in := compaction.Input{Iter: iterator.NewMerging(iters...), RangeDels: rangedel.Merge(sets...)}
-	env := db.compactionEnv()
+	var size, values uint64
+	for _, m := range mems {
+		size += uint64(m.Bytes())
+		values += m.VlogBytes()
+	}
+	env := db.compactionEnv(size, values)
+	env.OnDrop = func(p base.Pointer) { *dropped = append(*dropped, p) }
 	env.ValueThreshold = db.opts.ValueThreshold
 	pinned := make(map[base.FileNum]bool)
 	env.Separate = func(key []byte, seq base.SeqNum, expiry uint64, value []byte) (base.Pointer, error) {
@@ -273,6 +285,14 @@ func (db *DB) writeFlush(mems []*table) (out *compaction.Output, pins []base.Fil
 		pins = append(pins, num)
 	}
 	return out, pins, errors.Join(err, in.Iter.Close())
+}
+
+// forgetDead gives up knowing what is dead in files that hold values of a flush
+// that failed.
+func (db *DB) forgetDead(files []base.FileNum) {
+	for _, file := range files {
+		db.dead.forget(file)
+	}
 }
 
 // anyTableHas reports whether a table of the version may hold keys of
@@ -304,19 +324,6 @@ func (db *DB) valueWriterPinned(pinned map[base.FileNum]bool) (*valueFile, error
 		a.mu.Unlock()
 		if current {
 			return f, nil
-		}
-	}
-}
-
-// finishEdit adds to an edit what follows from the tables it adds.
-func (db *DB) finishEdit(edit *manifest.Edit, horizon uint64, tables []*manifest.TableMeta) {
-	if horizon > 0 {
-		edit.ExpiryHorizon = &horizon
-	}
-	for _, t := range tables {
-		if t.Merges > 0 && db.opts.Merge != nil && db.set.MergeOperator() == "" {
-			name := db.opts.Merge.Name()
-			edit.MergeOperator = &name
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/commit"
+	"github.com/cordwood-db/cordwood/manifest"
 	"github.com/cordwood-db/cordwood/vfs"
 	"github.com/cordwood-db/cordwood/wal"
 )
@@ -43,6 +44,7 @@ func (db *DB) writeGroup(group []*commit.Request) error {
 	if vfs.IsNoSpace(err) && !errors.Is(err, wal.ErrFailed) && !db.active.valuesFailed() {
 		// The logs took back what they had written of it, or hold it where
 		// nothing refers to it: this group is gone, the next may try.
+		db.forgetActive()
 		return &commit.RetryableError{Err: classify(err)}
 	}
 	var retry *commit.RetryableError
@@ -52,8 +54,23 @@ func (db *DB) writeGroup(group []*commit.Request) error {
 	return db.fail(err)
 }
 
+// forgetActive notes that the active value-log file may hold values that no
+// entry will ever point at.
+func (db *DB) forgetActive() {
+	a := &db.active
+	a.mu.Lock()
+	f := a.values
+	a.mu.Unlock()
+	if f != nil {
+		db.dead.forget(f.num)
+	}
+}
+
 func (db *DB) writeGroupLogs(group []*commit.Request) error {
 	if err := db.makeRoom(group); err != nil {
+		return err
+	}
+	if err := db.recordOperator(group); err != nil {
 		return err
 	}
 	w := &db.w
@@ -83,6 +100,22 @@ func (db *DB) writeGroupLogs(group []*commit.Request) error {
 		return err
 	}
 	db.metrics.walBytes.Add(uint64(len(w.buf)))
+	return nil
+}
+
+// recordOperator tells the MANIFEST, once in the life of a store, which operator
+// its operands are meant for, before the first of them is in the WAL: another
+// operator must not get to see it, not even in a replay after a crash.
+func (db *DB) recordOperator(group []*commit.Request) error {
+	if db.opts.Merge == nil || db.set.MergeOperator() != "" {
+		return nil
+	}
+	for _, r := range group {
+		if r.Batch.(*request).batch.merge {
+			name := db.opts.Merge.Name()
+			return db.apply(&manifest.Edit{MergeOperator: &name}, nil, nil)
+		}
+	}
 	return nil
 }
 
