@@ -135,14 +135,20 @@ func (db *DB) installLocked(mems []*table, version *manifest.Version) {
 	}
 }
 
-// apply writes edit to the MANIFEST and installs the version it gives.
+// apply writes edit to the MANIFEST and installs the version it gives. After a
+// failure that the MANIFEST does not get over, the store is read-only. A full
+// disk is none: an edit that it left in doubt is settled by the next one.
 // prepare, if not nil, may amend the edit to the newest version; drop, if not
 // nil, picks the memtables that the edit replaces.
 func (db *DB) apply(edit *manifest.Edit, prepare func(*manifest.Version) error, drop func(*table) bool) error {
 	db.installMu.Lock()
 	defer db.installMu.Unlock()
 	version, err := db.set.Apply(edit, prepare)
-	if err != nil {
+	switch {
+	case err == nil:
+	case db.set.Failed() != nil:
+		return db.fail(err)
+	default:
 		return err
 	}
 	db.mu.Lock()

@@ -333,11 +333,8 @@ func (db *DB) valueWriterPinned(pinned map[base.FileNum]bool) (*valueFile, error
 func (db *DB) applyTables(edit *manifest.Edit, tables []*manifest.TableMeta, prepare func(*manifest.Version) error, drop func(*table) bool) error {
 	err := db.apply(edit, prepare, drop)
 	var uncertain *manifest.UncertainError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &uncertain):
-		return db.fail(err)
+	if err == nil || errors.As(err, &uncertain) {
+		return err // in doubt, the MANIFEST sees to the tables
 	}
 	return errors.Join(err, db.removeTables(tables))
 }

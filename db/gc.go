@@ -163,7 +163,7 @@ func (db *DB) collect(ctx context.Context, victims []*victim) error {
 	if err := db.apply(edit, nil, nil); err != nil {
 		var uncertain *manifest.UncertainError
 		if errors.As(err, &uncertain) {
-			return db.fail(err)
+			return err // the MANIFEST sees to the new file
 		}
 		return errors.Join(err, g.remove())
 	}

@@ -236,6 +236,14 @@ func (s *Set) MergeOperator() string { return *s.operator.Load() }
 // of an empty edit, makes it durable.
 func (s *Set) Durable() bool { return s.durable.Load() }
 
+// Failed is the error for which every edit is refused, or nil. It waits for an
+// edit that is being written.
+func (s *Set) Failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.broken
+}
+
 // Obsolete returns the files that became obsolete since the last call. The
 // caller removes them; if it cannot, the next open finds them as orphans.
 func (s *Set) Obsolete() []ObsoleteFile {
