@@ -89,7 +89,7 @@ func (w *Writer) Abandon() (Info, error) {
 	}
 	w.durable.Store(w.a.written)
 	w.size.Store(w.a.written)
-	return w.finish()
+	return w.finish(), nil
 }
 
 // Close releases the file without flushing or syncing anything. Closing twice,
@@ -115,14 +115,15 @@ func (w *Writer) finishAt(durable int64) (info Info, done bool, err error) {
 	if w.a.size() > durable {
 		return Info{}, false, nil
 	}
-	info, err = w.finish()
-	return info, true, err
+	return w.finish(), true, nil
 }
 
-// finish closes a file whose contents are complete and durable.
-func (w *Writer) finish() (Info, error) {
-	info := w.a.whole.info(w.a.written)
-	return info, w.close()
+// finish closes a file whose contents are complete and durable. So an error of
+// the close says nothing that matters, and would keep a good file from being
+// sealed: it cannot be closed again.
+func (w *Writer) finish() Info {
+	_ = w.close()
+	return w.a.whole.info(w.a.written)
 }
 
 func (w *Writer) close() error {
