@@ -24,7 +24,7 @@ func printHelp(out io.Writer) {
 	for _, p := range standardPhases {
 		fmt.Fprintf(out, "  %-17s %s\n", p.name, p.summary)
 	}
-	fmt.Fprintf(out, "\nA set has %s keys with 100-byte values, %s with 1-KiB ones; overwrite puts\nas many as there are, reads do up to 400,000.\n",
+	fmt.Fprintf(out, "\nA set has %s keys with 100-byte values, %s with 1-KiB ones; overwrite puts\nas many as there are, reads do up to 300,000.\n",
 		count(uint64(defaultKeys(100))), count(uint64(defaultKeys(1024))))
 	var only, values string
 	flags := phaseFlags(&config{}, &only, &values)

@@ -14,12 +14,12 @@ type phase struct {
 	besideName string
 }
 
-// How many operations a phase does. Reads need no more than some hundred
-// thousand to tell their rate.
-func everyKey(keys int) int   { return keys }
-func someReads(keys int) int  { return min(keys, 400_000) }
-func someSeeks(keys int) int  { return min(keys, 100_000) }
-func fourPasses(keys int) int { return 4 * keys }
+// How many operations a phase does: with the sizes of defaultKeys, each takes
+// a second or a few.
+func everyKey(keys int) int  { return keys }
+func someReads(keys int) int { return min(keys, 300_000) }
+func someSeeks(keys int) int { return min(keys, 50_000) }
+func twoPasses(keys int) int { return 2 * keys }
 
 // standardPhases is what kvbench runs without -only, in this order.
 var standardPhases = []phase{
@@ -33,10 +33,10 @@ var standardPhases = []phase{
 		operations: someReads, run: readRandom},
 	{name: "readmissing", summary: "get keys that are not there but lie between those that are",
 		operations: someReads, run: readMissing},
-	{name: "readseq", summary: "scan everything upwards, several times",
-		operations: fourPasses, run: readForward},
-	{name: "readreverse", summary: "scan everything downwards, several times",
-		operations: fourPasses, run: readBackward},
+	{name: "readseq", summary: "scan everything upwards, twice",
+		operations: twoPasses, run: readForward},
+	{name: "readreverse", summary: "scan everything downwards, twice",
+		operations: twoPasses, run: readBackward},
 	{name: "seekrandom", summary: "open a cursor, seek a random place, read 10 entries, close",
 		operations: someSeeks, run: seekRandom},
 	{name: "readwhilewriting", summary: "readrandom beside one paced writer of random keys",

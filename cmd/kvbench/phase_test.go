@@ -258,7 +258,7 @@ func TestTheTimeLimitEndsReads(t *testing.T) {
 	if status != 0 {
 		t.Fatalf("status %d\n%s\n%s", status, out, errs)
 	}
-	if strings.Contains(out, "800,000") {
+	if strings.Contains(out, "400,000") {
 		t.Errorf("readseq went on to its end:\n%s", out)
 	}
 }

@@ -61,7 +61,8 @@ func (p *progress) clear() {
 }
 
 // watch shows a phase that has total operations, of which done() have ended,
-// until the function that it returns is called. A total of 0 is unknown.
+// until the function that it returns is called. Work that cannot be counted has
+// a total of 0, and done may be nil.
 func (p *progress) watch(label string, total uint64, done func() uint64) (stop func()) {
 	var wg sync.WaitGroup
 	over := make(chan struct{})
@@ -77,7 +78,10 @@ func (p *progress) watch(label string, total uint64, done func() uint64) (stop f
 				return
 			case <-ticks.C:
 			}
-			count, now := done(), time.Now()
+			count, now := uint64(0), time.Now()
+			if total > 0 {
+				count = done()
+			}
 			rate := float64(count-lastDone) / now.Sub(lastTime).Seconds()
 			lastDone, lastTime = count, now
 			p.note(progressLine(label, count, total, rate, now.Sub(began)))

@@ -34,10 +34,10 @@ func newSet(c *config, dir string, valueBytes int, bar *progress) *set {
 	return &set{config: c, dir: dir, bar: bar, model: newModel(newGenerator(c.seed, valueBytes), keys)}
 }
 
-// defaultKeys sizes the standard run: about 200 MB, which is several memtables,
-// but not over a million keys.
+// defaultKeys sizes the standard run, which has to end within a minute on two
+// processors: 156 MB, but not over half a million keys.
 func defaultKeys(valueBytes int) int {
-	return max(1000, min(1_000_000, 208_000_000/(keyBytes+valueBytes)))
+	return max(1000, min(500_000, 156_000_000/(keyBytes+valueBytes)))
 }
 
 // renew replaces the store with an empty one.
