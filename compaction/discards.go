@@ -6,11 +6,14 @@ import (
 	"github.com/cordwood-db/cordwood/sstable"
 )
 
-// discards counts value-log bytes that lost their pointer, by logical file.
-type discards map[base.FileNum]uint64
+// discards notes what lost its pointer.
+type discards struct {
+	bytes  map[base.FileNum]uint64 // value-log bytes by logical file
+	onDrop func(base.Pointer)      // may be nil
+}
 
 // drop notes that an entry of the given kind is gone.
-func (d discards) drop(kind base.Kind, payload []byte) error {
+func (d *discards) drop(kind base.Kind, payload []byte) error {
 	if kind.Op() != base.KindSetPointer {
 		return nil
 	}
@@ -18,7 +21,10 @@ func (d discards) drop(kind base.Kind, payload []byte) error {
 	if err == nil {
 		var p base.Pointer
 		if p, err = base.DecodePointer(enc); err == nil {
-			d[p.File] += uint64(p.Size)
+			d.bytes[p.File] += uint64(p.Size)
+			if d.onDrop != nil {
+				d.onDrop(p)
+			}
 			return nil
 		}
 	}
@@ -27,7 +33,7 @@ func (d discards) drop(kind base.Kind, payload []byte) error {
 }
 
 // addVlogBytes adds to lost all value-log bytes that an unread table refers to.
-func addVlogBytes(tables *sstable.TableCache, t *manifest.TableMeta, lost discards) error {
+func addVlogBytes(tables *sstable.TableCache, t *manifest.TableMeta, lost map[base.FileNum]uint64) error {
 	h, err := tables.Get(t.Num, t.ID)
 	if err != nil {
 		return err

@@ -36,6 +36,11 @@ type Env struct {
 	Separate       func(key []byte, seq base.SeqNum, expiry uint64, value []byte) (base.Pointer, error)
 	ValueThreshold int
 
+	// OnDrop is called for each value-log pointer that will be gone once the
+	// result is applied. Plans with DeleteOnly do not know theirs: they only
+	// count bytes in Discards. nil: nobody wants to know.
+	OnDrop func(base.Pointer)
+
 	// Pace is told now and then how many bytes of entries were read since the
 	// last call, and may sleep. nil: never.
 	Pace func(n int)

@@ -107,7 +107,7 @@ func filterAnswer(text string) (string, error) {
 	var entries []iterator.Entry
 	var dels []rangedel.Tombstone
 	out := &collect{}
-	f := &filter{out: out, discards: discards{}, tick: func(int) error { return nil },
+	f := &filter{out: out, discards: discards{bytes: map[base.FileNum]uint64{}}, tick: func(int) error { return nil },
 		bottom: func([]byte) bool { return false }}
 	for _, line := range strings.Split(text, "\n") {
 		w := strings.Fields(line)
@@ -198,8 +198,8 @@ func filterCounts(f *filter) string {
 			out += fmt.Sprintf(", %s %d", c.name, c.n)
 		}
 	}
-	for _, file := range slices.Sorted(maps.Keys(f.discards)) {
-		out += fmt.Sprintf(", discard %d/%d", file, f.discards[file])
+	for _, file := range slices.Sorted(maps.Keys(f.discards.bytes)) {
+		out += fmt.Sprintf(", discard %d/%d", file, f.discards.bytes[file])
 	}
 	if s.EntriesIn != s.EntriesOut+s.Dropped() {
 		out += " which does not add up"
@@ -229,7 +229,7 @@ func TestFilterReportsThatAnEntryCannotBeWritten(t *testing.T) {
 	dels := rangedel.Build([]rangedel.Tombstone{{Start: []byte("f"), End: []byte("g"), Seq: 7}})
 	for _, op := range []base.MergeOperator{nil, concatOperator{}, concatOperator{combines: true}} {
 		for n := 0; ; n++ {
-			f := &filter{in: iterator.NewSlice(entries), out: &failingSink{n}, discards: discards{}, merge: op,
+			f := &filter{in: iterator.NewSlice(entries), out: &failingSink{n}, discards: discards{bytes: map[base.FileNum]uint64{}}, merge: op,
 				stripes: newStripes([]base.SeqNum{5}), cover: rangedel.NewCursor(dels),
 				tick: func(int) error { return nil }, bottom: func([]byte) bool { return false }}
 			err := f.walk()
@@ -256,7 +256,7 @@ func TestVeryManyOperandsAreWrittenInParts(t *testing.T) {
 	}
 	entries = append(entries, entry("a", 1, base.KindSet, "base"))
 	out := &collect{}
-	f := &filter{in: iterator.NewSlice(entries), out: out, discards: discards{}, merge: concatOperator{combines: true},
+	f := &filter{in: iterator.NewSlice(entries), out: out, discards: discards{bytes: map[base.FileNum]uint64{}}, merge: concatOperator{combines: true},
 		tick: func(int) error { return nil }, bottom: func([]byte) bool { return false }}
 	if err := f.walk(); err != nil {
 		t.Fatal(err)

@@ -47,7 +47,7 @@ func Run(ctx context.Context, env *Env, v *manifest.Version, plan *Plan, snapsho
 // runDrop accounts for the value-log bytes of tables that are dropped unread:
 // their properties know.
 func runDrop(env *Env, plan *Plan, edit *manifest.Edit) (stats Stats, err error) {
-	lost := discards{}
+	lost := make(map[base.FileNum]uint64)
 	for _, t := range plan.Inputs[0] {
 		stats.TablesIn++
 		stats.EntriesIn += t.Entries

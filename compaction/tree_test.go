@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -134,6 +135,7 @@ func (tr *tree) flush() {
 			return tr.newPointer(value), nil
 		}
 	}
+	dropped := watchDrops(&env)
 	slices.SortFunc(tr.mem.entries, func(a, b iterator.Entry) int { return a.Key.Compare(b.Key) })
 	out, err := WriteTables(context.Background(), &env,
 		Input{Iter: iterator.NewSlice(tr.mem.entries), RangeDels: rangedel.Build(tr.mem.tombs)},
@@ -141,12 +143,29 @@ func (tr *tree) flush() {
 	if err != nil {
 		tr.t.Fatal(err)
 	}
+	if !maps.Equal(dropped, out.Discards) {
+		tr.t.Fatalf("flush: dropped %v, discards %v", dropped, out.Discards)
+	}
 	edit := &manifest.Edit{Discards: out.Discards, ExpiryHorizon: &out.ExpiryHorizon}
 	for _, m := range out.Tables {
 		edit.Added = append(edit.Added, manifest.AddedTable{Meta: m})
 	}
 	tr.mem = history{}
 	tr.apply(edit)
+}
+
+// watchDrops sums up what a run says it drops, by file. Each pointer may be
+// dropped once.
+func watchDrops(env *Env) map[base.FileNum]uint64 {
+	dropped := map[base.FileNum]uint64{}
+	seen := map[base.Pointer]bool{}
+	env.OnDrop = func(p base.Pointer) {
+		if !seen[p] {
+			dropped[p.File] += uint64(p.Size)
+		}
+		seen[p] = true
+	}
+	return dropped
 }
 
 func (tr *tree) target() uint64 { return uint64(300 + tr.rng.IntN(3000)) }
@@ -301,9 +320,13 @@ func (tr *tree) run(j job) {
 	tr.t.Helper()
 	env := *tr.env
 	env.ZeroSeqNums = tr.rng.IntN(2) == 0
+	dropped := watchDrops(&env)
 	edit, stats, err := Run(context.Background(), &env, j.v, j.plan, tr.snaps, tr.now)
 	if err != nil {
 		tr.t.Fatal(err)
+	}
+	if !j.plan.DeleteOnly && !maps.Equal(dropped, edit.Discards) {
+		tr.t.Fatalf("%s: dropped %v, discards %v", j.plan, dropped, edit.Discards)
 	}
 	if !j.plan.TrivialMove && stats.EntriesIn != stats.EntriesOut+stats.Dropped() {
 		tr.t.Fatalf("stats do not add up: %+v", stats)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/invariants"
 	"github.com/cordwood-db/cordwood/internal/rangedel"
 )
@@ -33,7 +34,7 @@ func WriteTables(ctx context.Context, env *Env, in Input, p WriteParams) (*Outpu
 		merge:    env.Merge,
 		tick:     func(n int) error { return tick(ctx, env, n) },
 		cover:    rangedel.NewCursor(rangedel.Merge(in.RangeDels, in.Hide)),
-		discards: discards{},
+		discards: discards{bytes: make(map[base.FileNum]uint64), onDrop: env.OnDrop},
 	}
 	if f.bottom == nil {
 		f.bottom = func([]byte) bool { return false }
@@ -54,7 +55,7 @@ func WriteTables(ctx context.Context, env *Env, in Input, p WriteParams) (*Outpu
 	}
 	s.BytesOut, s.TablesOut = o.bytes, len(o.tables)
 	s.Separated, s.SeparatedBytes = o.separated, o.separatedBytes
-	return &Output{Tables: o.tables, Discards: f.discards, ExpiryHorizon: f.horizon, Stats: *s}, nil
+	return &Output{Tables: o.tables, Discards: f.discards.bytes, ExpiryHorizon: f.horizon, Stats: *s}, nil
 }
 
 // tick passes on that n bytes of input were read, and asks whether to go on.

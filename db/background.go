@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,7 @@ type jobs struct {
 	flushTry  uint64                    // number of the flush that began last
 	flushErr  error                     // of the last flush that ended
 	failedTry uint64                    // number of the flush that flushErr is of
+	recording sync.Mutex                // held while recovered is told to the MANIFEST; taken before mu
 	recovered []manifest.VlogSeal       // by recovery, not in the MANIFEST yet
 	bad       map[manifest.FileRef]bool // files found to be damaged
 }

@@ -46,6 +46,7 @@ type DB struct {
 	active  activeLogs  // WAL and value-log files that take writes; own mutex
 	stall   throttle    // back-pressure; atomics
 	space   space       // size of the value log; atomics
+	dead    deadLists   // which of its records are garbage; own mutex
 	metrics counters    // atomics
 	events  *eventQueue // own synchronisation
 	opened  registry    // open snapshots and cursors; own mutex

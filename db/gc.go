@@ -21,8 +21,10 @@ import (
 //  1. Only sealed files are collected, after every commit and flush that
 //     appended to them is published: see sealReplaced.
 //  2. A record is kept if the tree holds an entry with its key, its sequence
-//     number and its pointer. Entries never come back once they are gone, so
-//     one that is missing is missing for every later reader.
+//     number and its pointer, which is looked up, or known from the list of
+//     all entries that flushes and compactions have dropped (deadLists).
+//     Entries never come back once they are gone, so one that is missing is
+//     missing for every later reader.
 //  3. An earlier reader holds a read state whose version maps the logical file
 //     to the old physical file, which is there as long as that version is.
 //  4. Garbage found while the copy is made is subtracted under the MANIFEST's
@@ -151,7 +153,7 @@ func (db *DB) pickVictims(ratio float64, skip map[base.FileNum]bool) []*victim {
 // collect rewrites victims into one new file, or drops them.
 func (db *DB) collect(ctx context.Context, victims []*victim) error {
 	start := time.Now()
-	g := &collection{db: db, ctx: ctx, dead: make(map[base.FileNum]uint64)}
+	g := &collection{db: db, ctx: ctx, dead: make(map[base.FileNum]uint64), lists: make(map[base.FileNum][]uint32)}
 	err := g.run(victims)
 	if err != nil {
 		return errors.Join(err, g.abort())
@@ -165,7 +167,10 @@ func (db *DB) collect(ctx context.Context, victims []*victim) error {
 		if errors.As(err, &uncertain) {
 			return err // the MANIFEST sees to the new file
 		}
-		return errors.Join(err, g.remove())
+		return errors.Join(err, g.abort())
+	}
+	for _, file := range edit.VlogRemoved {
+		db.dead.forget(file)
 	}
 	var before uint64
 	for _, v := range victims {
@@ -192,6 +197,8 @@ type collection struct {
 	info vlog.RewriteInfo
 	dead map[base.FileNum]uint64 // bytes left out, by logical file
 
+	lists map[base.FileNum][]uint32 // taken from DB.dead: what is dead, ascending
+
 	state *readState
 	seq   base.SeqNum
 	count int
@@ -207,6 +214,11 @@ func (g *collection) run(victims []*victim) error {
 	for _, v := range victims {
 		if v.allExpired {
 			continue
+		}
+		for _, m := range v.logicals {
+			if offsets, ok := g.db.dead.take(m.Logical); ok {
+				g.lists[m.Logical] = offsets
+			}
 		}
 		_, err := vlog.ScanFile(g.db.fs, g.db.dir, v.physical, v.id, 0, v.end, g.record)
 		if err != nil {
@@ -239,7 +251,7 @@ func (g *collection) record(rec vlog.Record) error {
 		}
 	}
 	g.count++
-	live, err := g.db.refersTo(g.state, rec)
+	live, err := g.live(rec)
 	if err != nil {
 		return fmt.Errorf("collect value log: %w", err)
 	}
@@ -256,6 +268,15 @@ func (g *collection) record(rec vlog.Record) error {
 	return g.out.Add(rec)
 }
 
+// live reports whether the tree still points at a record.
+func (g *collection) live(rec vlog.Record) (bool, error) {
+	if dead, ok := g.lists[rec.Pointer.File]; ok {
+		_, found := slices.BinarySearch(dead, rec.Pointer.Offset)
+		return !found, nil
+	}
+	return g.db.refersTo(g.state, rec)
+}
+
 func (g *collection) letGo() {
 	if g.state != nil {
 		g.db.release(g.state)
@@ -265,6 +286,9 @@ func (g *collection) letGo() {
 
 // abort removes what was written.
 func (g *collection) abort() error {
+	for file, offsets := range g.lists {
+		g.db.dead.giveBack(file, offsets)
+	}
 	if g.out != nil {
 		return g.out.Abort()
 	}
@@ -388,13 +412,8 @@ func (db *DB) tendValues() error {
 	if err := db.sealReplaced(); err != nil {
 		return err
 	}
-	if seals := db.takeRecovered(); len(seals) > 0 {
-		if err := db.apply(&manifest.Edit{VlogSealed: seals}, nil, nil); err != nil {
-			db.mu.Lock()
-			defer db.mu.Unlock()
-			db.jobs.recovered = append(db.jobs.recovered, seals...)
-			return err
-		}
+	if err := db.recordRecovered(); err != nil {
+		return err
 	}
 	if err := db.makeNextValues(); err != nil {
 		return err
@@ -416,13 +435,26 @@ func (db *DB) tendSeals() error {
 	return db.sealReplaced()
 }
 
-// takeRecovered takes the list of files that recovery sealed.
-func (db *DB) takeRecovered() []manifest.VlogSeal {
+// recordRecovered tells the MANIFEST which value-log files recovery sealed. A
+// flush calls it too, before its tables point into them: with the log gone that
+// proved their values durable, the next recovery could not tell damage in a file
+// that is not sealed from a torn end, and would cut off what is behind it.
+func (db *DB) recordRecovered() error {
+	db.jobs.recording.Lock()
+	defer db.jobs.recording.Unlock()
+	db.mu.Lock()
+	seals := db.jobs.recovered
+	db.mu.Unlock()
+	if len(seals) == 0 {
+		return nil
+	}
+	if err := db.apply(&manifest.Edit{VlogSealed: seals}, nil, nil); err != nil {
+		return err
+	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	seals := db.jobs.recovered
 	db.jobs.recovered = nil
-	return seals
+	return nil
 }
 
 // takeGCWanted reports whether collection is wanted. It is not, after this,

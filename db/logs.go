@@ -112,6 +112,7 @@ func (db *DB) createValueFile() (*valueFile, error) {
 	if err := db.apply(edit, nil, nil); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
+	db.dead.begin(num)
 	return &valueFile{Writer: w, num: num}, nil
 }
 
