@@ -39,7 +39,7 @@ func (c Check) Run(h *History, img *Image, opts db.Options) (again int, err erro
 		}
 	}
 	fs := img.FS.KillClone()
-	w := &Workload{Opts: opts, clock: at, rand: rand.New(rand.NewPCG(c.Seed, 4))}
+	w := &Workload{Opts: opts, History: NewHistory(Empty()), clock: at, rand: rand.New(rand.NewPCG(c.Seed, 4))}
 	w.Opts.FS, w.Opts.Clock = fs, at.Now
 	if err := w.Open(); err != nil {
 		return 0, err
@@ -194,9 +194,6 @@ func (c Check) again(h *History, img *Image, n int, opts db.Options) (int, error
 	camera := &Camera{FS: mem, History: w.History, Clock: at, Random: 1, ImagesMax: c.Again}
 	camera.Start(c.Seed)
 	err := w.Open()
-	if err == nil {
-		w.History.Durable(w.History.Acked())
-	}
 	for i := 0; err == nil && i < 6; i++ {
 		err = w.Commit(1+i*3, i%3 == 2)
 	}
@@ -219,7 +216,7 @@ func (c Check) again(h *History, img *Image, n int, opts db.Options) (int, error
 // commits, and after how many it is. Where all commits may be there, so may one
 // more that failed.
 func match(store *db.DB, h *History, lo, hi int, now int64) (int, *State, error) {
-	got, err := readAll(store)
+	got, err := ReadAll(store)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -246,8 +243,8 @@ func match(store *db.DB, h *History, lo, hi int, now int64) (int, *State, error)
 	return 0, nil, fmt.Errorf("the store holds no prefix of %d to %d commits; the last: %w", lo, hi, first)
 }
 
-// readAll scans the store.
-func readAll(store *db.DB) ([]Item, error) {
+// ReadAll scans the store.
+func ReadAll(store *db.DB) ([]Item, error) {
 	var got []Item
 	for it, err := range store.Scan(db.All()) {
 		if err != nil {

@@ -174,6 +174,23 @@ func (h *History) Fail() {
 	h.states = h.states[:len(h.states)-1]
 }
 
+// Adopt notes that the store was opened again and holds items: the commit that
+// failed last may turn out to be there.
+func (h *History) Adopt(items []Item, now int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if Same(items, h.states[h.acked].Items(now)) != nil {
+		for _, s := range h.failed {
+			if Same(items, s.Items(now)) == nil {
+				h.states = append(h.states, s)
+				h.acked++
+				break
+			}
+		}
+	}
+	h.failed = nil
+}
+
 // Durable notes that the first n commits survive power loss.
 func (h *History) Durable(n int) {
 	h.mu.Lock()

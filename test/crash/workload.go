@@ -67,12 +67,21 @@ func NewWorkload(fs vfs.FS, base *State, seed uint64, clock *Clock) *Workload {
 	return w
 }
 
-// Open opens the store.
+// Open opens the store. What it holds then is durable, and it has or has not
+// the commit that failed before.
 func (w *Workload) Open() error {
 	store, err := db.Open(Dir, &w.Opts)
 	if err != nil {
 		return err
 	}
+	if failed := w.History.Failed(); len(failed) > 0 {
+		items, err := ReadAll(store)
+		if err != nil {
+			return errors.Join(err, store.Close())
+		}
+		w.History.Adopt(items, w.clock.Nanos())
+	}
+	w.History.Durable(w.History.Acked())
 	w.Store, w.batch = store, store.NewBatch()
 	return nil
 }
