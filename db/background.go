@@ -138,11 +138,15 @@ func (db *DB) flushIdle() error {
 		return m.Deletes() > 0 || m.VlogBytes() > 0 || !m.RangeDels().Empty()
 	}
 	want := hides(s.mems[0])
+	dead := db.active.mostlyDead(s.version)
 	db.release(s)
-	if !want {
+	if !want && !dead {
 		return nil
 	}
 	return db.pipeline.Exclusive(func() error {
+		if dead {
+			db.retireValues(1) // so that it can be collected
+		}
 		if !hides(db.w.mem) || !db.mayFreeze() {
 			return nil
 		}

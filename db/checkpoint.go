@@ -19,6 +19,11 @@ import (
 // copied elsewhere. The checkpoint appears whole or, after a failure, not at
 // all: what was there by then is removed. Writers go on meanwhile.
 func (db *DB) Checkpoint(ctx context.Context, dir string) error {
+	return db.during(ctx, func(ctx context.Context) error { return db.checkpoint(ctx, dir) })
+}
+
+// checkpoint is Checkpoint.
+func (db *DB) checkpoint(ctx context.Context, dir string) error {
 	if err := db.writable(); err != nil {
 		return err
 	}
@@ -28,18 +33,18 @@ func (db *DB) Checkpoint(ctx context.Context, dir string) error {
 	}
 	version, err := db.settledVersion(ctx)
 	if err != nil {
-		return classify(err)
+		return err
 	}
 	defer func() {
 		version.Unref()
 		db.wakeCleaner()
 	}()
 	if err := db.fs.MkdirAll(dir); err != nil {
-		return classify(err)
+		return err
 	}
 	c := &checkpoint{db: db, dir: dir}
 	if err := c.write(ctx, version); err != nil {
-		return classify(errors.Join(fmt.Errorf("checkpoint %s: %w", dir, err), c.undo(existed)))
+		return errors.Join(fmt.Errorf("checkpoint %s: %w", dir, err), c.undo(existed))
 	}
 	return nil
 }
@@ -67,7 +72,7 @@ func (db *DB) settledVersion(ctx context.Context) (*manifest.Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := db.Flush(ctx); err != nil {
+	if err := db.flushAll(ctx); err != nil {
 		return nil, err
 	}
 	// The flush may have appended to a newer value-log file, which is why a

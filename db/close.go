@@ -1,6 +1,7 @@
 package db
 
 import (
+	"context"
 	"errors"
 	"time"
 )
@@ -70,6 +71,28 @@ func (db *DB) close() error {
 		db.removeObsolete()
 	}
 	return errors.Join(append(errs, db.abandon())...)
+}
+
+// during runs a call that Close waits for: one that works on files, and may
+// still have an edit to write when the store is being closed. Its context ends
+// when Close wants it to.
+func (db *DB) during(ctx context.Context, call func(context.Context) error) error {
+	db.mu.Lock()
+	if db.closed {
+		db.mu.Unlock()
+		return ErrClosed
+	}
+	db.workers.Add(1) // before Close waits, since it sets closed first
+	db.mu.Unlock()
+	defer db.workers.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(db.ctx, cancel)()
+	err := call(ctx)
+	if errors.Is(err, context.Canceled) && db.ctx.Err() != nil {
+		return ErrClosed
+	}
+	return classify(err)
 }
 
 func (db *DB) reportLeak(what, where string) {

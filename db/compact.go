@@ -20,7 +20,12 @@ func (db *DB) Compact(ctx context.Context, r Range) error {
 	if r.empty() {
 		return db.writable()
 	}
-	if err := db.Flush(ctx); err != nil {
+	return db.during(ctx, func(ctx context.Context) error { return db.compactRange(ctx, r) })
+}
+
+// compactRange is Compact.
+func (db *DB) compactRange(ctx context.Context, r Range) error {
+	if err := db.flushAll(ctx); err != nil {
 		return err
 	}
 	var start, end []byte
@@ -45,7 +50,7 @@ func (db *DB) Compact(ctx context.Context, r Range) error {
 			continue
 		}
 		if err := db.compact(ctx, job); err != nil {
-			return classify(err)
+			return err
 		}
 	}
 	return nil
@@ -152,7 +157,12 @@ func (db *DB) pick(s *readState) (j *job, again bool, err error) {
 	if cur := db.state.Load(); cur == nil || cur.version != s.version {
 		return nil, cur != nil, nil
 	}
-	if plan := compaction.Pick(s.version, compaction.Busy{Plans: db.jobs.plans}, opts); plan != nil {
+	busy := compaction.Busy{Plans: db.jobs.plans}
+	plan := compaction.Pick(s.version, busy, opts)
+	if plan == nil && db.levelZeroHides(s.version) {
+		plan = compaction.PickRange(s.version, busy, opts, 0, nil, nil)
+	}
+	if plan != nil {
 		return db.startLocked(plan, s.version), false, nil
 	}
 	db.changed.Wait()

@@ -18,6 +18,11 @@ import (
 // Flush writes everything that was committed before the call to tables and
 // waits for it.
 func (db *DB) Flush(ctx context.Context) error {
+	return db.during(ctx, db.flushAll)
+}
+
+// flushAll is Flush.
+func (db *DB) flushAll(ctx context.Context) error {
 	if err := db.writable(); err != nil {
 		return err
 	}
@@ -38,7 +43,7 @@ func (db *DB) Flush(ctx context.Context) error {
 		return db.freeze()
 	})
 	if err != nil || last == nil {
-		return classify(err)
+		return err
 	}
 	since := db.wantFlush()
 	return db.waitFor(ctx, func() (bool, error) {

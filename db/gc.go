@@ -40,6 +40,11 @@ const gcRatioMin = 0.05
 // by itself: calling this is for those who want the space back now. Compact
 // first to make all garbage known.
 func (db *DB) CollectGarbage(ctx context.Context, ratio float64) error {
+	return db.during(ctx, func(ctx context.Context) error { return db.collectAll(ctx, ratio) })
+}
+
+// collectAll is CollectGarbage.
+func (db *DB) collectAll(ctx context.Context, ratio float64) error {
 	if err := db.writable(); err != nil {
 		return err
 	}
@@ -48,12 +53,12 @@ func (db *DB) CollectGarbage(ctx context.Context, ratio float64) error {
 		return nil
 	})
 	if err != nil {
-		return classify(err)
+		return err
 	}
 	db.gcMu.Lock()
 	defer db.gcMu.Unlock()
 	if err := db.sealReplaced(); err != nil {
-		return classify(err)
+		return err
 	}
 	tried := make(map[base.FileNum]bool)
 	for {
@@ -68,7 +73,7 @@ func (db *DB) CollectGarbage(ctx context.Context, ratio float64) error {
 			tried[v.physical] = true
 		}
 		if err := db.collect(ctx, victims); err != nil {
-			return classify(err)
+			return err
 		}
 	}
 }

@@ -146,6 +146,19 @@ func (a *activeLogs) valuesFailed() bool {
 	return a.values != nil && a.values.Failed() != nil
 }
 
+// mostlyDead reports whether more than half of the active value-log file is
+// known to be garbage.
+func (a *activeLogs) mostlyDead(v *manifest.Version) bool {
+	a.mu.Lock()
+	f := a.values
+	a.mu.Unlock()
+	if f == nil {
+		return false
+	}
+	meta := v.Vlog(f.num)
+	return meta != nil && int64(meta.Discarded) > f.Size()/2
+}
+
 // unsynced lists the value-log files that may hold bytes that no sync covers.
 func (a *activeLogs) unsynced() []*valueFile {
 	a.mu.Lock()

@@ -106,6 +106,23 @@ func (db *DB) hidesGarbage(mem *table) bool {
 	return deletes > 0 && deletes*db.meanRecordBytes() >= max(limit, 2*float64(db.valueFileBytes()))
 }
 
+// levelZeroHides reports whether level 0 may hide so much garbage, under
+// overwrites and deletions, that it should be merged before there are enough
+// tables in it.
+func (db *DB) levelZeroHides(v *manifest.Version) bool {
+	var values, largest, deletes uint64
+	for _, t := range v.Levels[0] {
+		values += t.VlogBytes
+		largest = max(largest, t.VlogBytes)
+		deletes += t.Deletes
+	}
+	hidden := float64(values-largest) * db.replacedShare()
+	if deletes > 0 {
+		hidden += float64(deletes) * db.meanRecordBytes()
+	}
+	return hidden >= max(float64(db.valueFileBytes()), upperShare*float64(db.liveValueBytes()))
+}
+
 // meanRecordBytes estimates the length of a value-log record.
 func (db *DB) meanRecordBytes() float64 {
 	s := db.state.Load()
