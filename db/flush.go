@@ -186,6 +186,9 @@ func (db *DB) flush(mems []*table) error {
 		return errUnpublished
 	}
 	var dropped []base.Pointer
+	if err := db.recordRecovered(); err != nil {
+		return err
+	}
 	out, pins, err := db.writeFlush(mems, &dropped)
 	defer func() {
 		for _, num := range pins {

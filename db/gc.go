@@ -342,7 +342,7 @@ func (g *collection) edit(victims []*victim) (*manifest.Edit, error) {
 // refersTo reports whether the tree holds the entry that a record belongs to.
 func (db *DB) refersTo(s *readState, rec vlog.Record) (bool, error) {
 	var l lookup
-	found, err := db.findVersion(s, rec.Seq, rec.Key, &l)
+	found, err := db.findVersion(s, 0, rec.Seq, rec.Key, &l)
 	if err != nil || !found {
 		return false, err
 	}

@@ -68,7 +68,7 @@ func (db *DB) find(s *readState, seq base.SeqNum, key []byte, l *lookup) (found 
 	if err != nil {
 		return false, err
 	}
-	if found, err = db.findVersion(s, seq, key, l); err != nil || !found {
+	if found, err = db.findVersion(s, covering, seq, key, l); err != nil || !found {
 		return false, err
 	}
 	if l.trailer.SeqNum() < covering {
@@ -78,8 +78,9 @@ func (db *DB) find(s *readState, seq base.SeqNum, key []byte, l *lookup) (found 
 	return true, nil
 }
 
-// findVersion is find without range deletes.
-func (db *DB) findVersion(s *readState, seq base.SeqNum, key []byte, l *lookup) (found bool, err error) {
+// findVersion is find without range deletes. It may, but need not, find
+// versions below floor.
+func (db *DB) findVersion(s *readState, floor, seq base.SeqNum, key []byte, l *lookup) (found bool, err error) {
 	for _, m := range s.mems {
 		if l.trailer, l.payload, found = m.Get(key, seq); found {
 			return true, nil
@@ -87,7 +88,7 @@ func (db *DB) findVersion(s *readState, seq base.SeqNum, key []byte, l *lookup) 
 	}
 	hash := filter.Hash(key)
 	for _, t := range s.version.Levels[0] {
-		if !t.Contains(key) {
+		if t.SeqMax < floor || !t.Contains(key) {
 			continue
 		}
 		if found, err = db.findInTable(t, seq, key, hash, l); err != nil || found {
@@ -96,7 +97,7 @@ func (db *DB) findVersion(s *readState, seq base.SeqNum, key []byte, l *lookup) 
 	}
 	for level := 1; level < manifest.NumLevels; level++ {
 		t := s.version.Find(level, key)
-		if t == nil {
+		if t == nil || t.SeqMax < floor {
 			continue
 		}
 		if found, err = db.findInTable(t, seq, key, hash, l); err != nil || found {

@@ -72,7 +72,7 @@ func (db *DB) sampleKey(key []byte) {
 	}
 	defer db.release(s)
 	var l lookup
-	found, err := db.findVersion(s, seq, key, &l)
+	found, err := db.findVersion(s, 0, seq, key, &l)
 	if err != nil {
 		return // reads report it
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -41,14 +42,32 @@ type Store struct {
 	// proves that it was durable: if the last record and the proof behind it
 	// are both gone or damaged, an earlier state is what a power loss could
 	// have left. A damaged record with any whole one behind it is no such case.
-	States []State
+	States []*View
 	// Ends are the offsets behind those commits in the log's only segment.
 	Ends []int64
 	Log  string // that segment; empty in a closed store
 }
 
+// View is a state with what reads need to check it.
+type View struct {
+	State
+	keys   []string // of the state, ascending
+	probes []string // keys to look up: those, and some that there are not, or not any more
+}
+
+func newView(s State) *View {
+	v := &View{State: maps.Clone(s), keys: slices.Sorted(maps.Keys(s))}
+	v.probes = append(slices.Clone(v.keys), "b", "zzz")
+	for i := range 60 {
+		v.probes = append(v.probes, key("a", i), key("l", i%30), key("t", i), key("tl", i))
+	}
+	slices.Sort(v.probes)
+	v.probes = slices.Compact(v.probes)
+	return v
+}
+
 // Want is what the store holds.
-func (s *Store) Want() State { return s.States[len(s.States)-1] }
+func (s *Store) Want() *View { return s.States[len(s.States)-1] }
 
 // Options open a store of this package on a file system.
 func Options(fsys vfs.FS, now time.Time) db.Options {
@@ -61,25 +80,25 @@ func Options(fsys vfs.FS, now time.Time) db.Options {
 
 // builder writes a store and remembers what it wrote.
 type builder struct {
-	store *db.DB
-	fs    *vfs.Mem
-	older *vfs.Mem // a copy from halfway through the log
-	state State
-	log   []State
-	err   error
+	store  *db.DB
+	fs     *vfs.Mem
+	levels int
+	older  *vfs.Mem // a copy from halfway through the log
+	state  State
+	log    []*View
+	err    error
 }
 
 func (b *builder) note(err error) {
 	if b.err == nil {
 		b.err = err
 	}
-	b.log = append(b.log, maps.Clone(b.state))
+	b.log = append(b.log, newView(b.state))
 }
 
 func (b *builder) put(key, value string) {
-	b.note(b.store.Put([]byte(key), []byte(value)))
 	b.state[key] = value
-	b.log[len(b.log)-1][key] = value
+	b.note(b.store.Put([]byte(key), []byte(value)))
 }
 
 func (b *builder) putTTL(key, value string, ttl time.Duration) {
@@ -119,22 +138,34 @@ func large(tag string, i int) string {
 	return fmt.Sprintf("%s-large-%d-", tag, i) + strings.Repeat(string(rune('a'+i%26)), 120+i%40)
 }
 
+// noise is a value for a table that does not compress.
+func noise(i, n int) string {
+	var s strings.Builder
+	for r := rand.New(rand.NewPCG(uint64(i), 1)); s.Len() < n; {
+		s.WriteByte(byte(r.Uint32()))
+	}
+	return s.String()
+}
+
 func key(kind string, i int) string { return fmt.Sprintf("%s/%03d", kind, i) }
 
 // Build writes both forms of the store.
 func Build() (closed, killed *Store, err error) {
 	b := &builder{fs: vfs.NewMem(), state: State{}}
 	opts := Options(b.fs, checkTime.Add(-time.Hour))
+	opts.MemtableBytes = 2 << 10              // for several levels
 	opts.SyncInterval = 10 * time.Millisecond // the log is to end in a proof
 	if b.store, err = db.Open(dir, &opts); err != nil {
 		return nil, nil, err
 	}
 	b.bottom()
+	b.middle()
 	b.upper()
 	b.do(b.store.Put([]byte("zz/last"), []byte("table")))
 	b.state["zz/last"] = "table"
 	b.do(b.store.Flush(context.Background()))
-	b.log = []State{maps.Clone(b.state)}
+	b.countLevels()
+	b.log = []*View{newView(b.state)}
 	b.logged()
 	killedFS, err := b.kill()
 	if err != nil {
@@ -144,7 +175,10 @@ func Build() (closed, killed *Store, err error) {
 	if err := errors.Join(b.err, b.store.Close(), killed.readLog()); err != nil {
 		return nil, nil, err
 	}
-	closed = &Store{Name: "closed", FS: b.fs, Older: killedFS, States: []State{maps.Clone(b.state)}}
+	if err := b.shape(killedFS); err != nil {
+		return nil, nil, err
+	}
+	closed = &Store{Name: "closed", FS: b.fs, Older: killedFS, States: []*View{newView(b.state)}}
 	return closed, killed, errors.Join(closed.list(), killed.list())
 }
 
@@ -154,6 +188,7 @@ func (b *builder) bottom() {
 	ctx := context.Background()
 	for i := range 60 {
 		b.put(key("a", i), small("old", i))
+		b.put(key("b", i), noise(i, 90))
 		b.put(key("l", i%30), large("old", i))
 		if i%4 == 0 {
 			b.put(key("m", i), "base")
@@ -163,6 +198,30 @@ func (b *builder) bottom() {
 	}
 	b.do(b.store.Compact(ctx, db.All()))
 	b.do(b.store.CollectGarbage(ctx, 0.01))
+}
+
+// middle writes tables of a level between them.
+func (b *builder) middle() {
+	for round := range 8 {
+		for i := range 3 {
+			b.put(key("b", i*20+round), noise(i+100, 90))
+			b.put(key("a", i*20+round), small("middle", i))
+			b.put(key("l", (i*9+round)%30), large("middle", i))
+			b.merge(key("m", i*18+round), "-middle")
+		}
+		if round == 1 {
+			b.delete(key("b", 9))
+			b.deleteRange(key("b", 30), key("b", 33))
+		}
+		b.do(b.store.Flush(context.Background()))
+	}
+	for range 200 {
+		if m := b.store.Metrics(); m.Levels[0].Tables == 0 && m.CompactionsRunning == 0 {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	b.do(fmt.Errorf("level 0 was not compacted: %+v", b.store.Metrics().Levels))
 }
 
 // upper writes tables above them, with everything that hides what is below.
@@ -242,6 +301,39 @@ func onlySegment(fsys *vfs.Mem) (string, base.SegmentNum, error) {
 	}
 	_, num := base.ParseFileName(names[0])
 	return names[0], base.SegmentNum(num), nil
+}
+
+// shape checks that the store has all that should be damaged.
+func (b *builder) shape(fsys *vfs.Mem) error {
+	names, err := list(fsys)
+	if err != nil {
+		return err
+	}
+	const flagsAt = 12
+	kinds, rewritten := make(map[string]int), false
+	for _, name := range names {
+		kinds[kind(name)]++
+		if kind(name) == ".vlog" {
+			data, err := readFile(fsys, name)
+			if err != nil {
+				return err
+			}
+			rewritten = rewritten || data[flagsAt] != 0
+		}
+	}
+	if !rewritten || b.levels < 3 || kinds[".sst"] < 5 || kinds[".vlog"] < 3 {
+		return fmt.Errorf("files %v on %d levels, a rewritten one: %v", kinds, b.levels, rewritten)
+	}
+	return nil
+}
+
+// countLevels remembers on how many levels there are tables.
+func (b *builder) countLevels() {
+	for _, l := range b.store.Metrics().Levels {
+		if l.Tables > 0 {
+			b.levels++
+		}
+	}
 }
 
 // readLog fills Log and Ends.

@@ -37,7 +37,7 @@ func TestUndamagedStoresReadRight(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%s: %d bytes, %d keys, %+v", s.Name, total, len(s.Want()), store.Metrics().Levels)
+		t.Logf("%s: %d bytes, %d keys, %+v", s.Name, total, len(s.Want().keys), store.Metrics().Levels)
 		if err := store.Close(); err != nil {
 			t.Fatal(err)
 		}
