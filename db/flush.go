@@ -199,7 +199,12 @@ func (db *DB) flush(mems []*table) error {
 		db.forgetDead(pins)
 		return err
 	}
-	// The tables point at values that may be nowhere but in the page cache.
+	// The tables point at values that may be nowhere but in memory or in
+	// the page cache.
+	if err := db.flushBuffered(); err != nil {
+		db.forgetDead(pins)
+		return errors.Join(err, db.removeTables(out.Tables))
+	}
 	if err := db.syncValues(); err != nil {
 		return errors.Join(db.fail(err), db.removeTables(out.Tables))
 	}

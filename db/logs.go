@@ -204,7 +204,24 @@ func (db *DB) syncLogs() error {
 	return nil
 }
 
-// syncValues makes every value that was appended before the call durable: what
+// flushBuffered hands to the operating system what a flush of memtables has
+// appended to value-log files. Nothing is lost if there is no room for it.
+func (db *DB) flushBuffered() error {
+	a := &db.active
+	a.syncMu.Lock()
+	defer a.syncMu.Unlock()
+	for _, f := range dirty(a.unsynced()) {
+		if err := f.Flush(); err != nil {
+			if f.Failed() != nil {
+				return db.fail(err)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// syncValues makes every value that was flushed before the call durable: what
 // a table needs before it may point at them.
 func (db *DB) syncValues() error {
 	a := &db.active
@@ -225,10 +242,12 @@ func dirty(files []*valueFile) []*valueFile {
 	return kept
 }
 
-// syncFiles syncs each of files. The caller holds syncMu.
+// syncFiles syncs what was flushed of each of files: who has appended to them
+// has seen to that, and what is left has no room or nothing points at it. The
+// caller holds syncMu.
 func syncFiles(files []*valueFile) error {
 	for _, f := range files {
-		n, err := f.Sync()
+		n, err := f.SyncFlushed()
 		if err != nil {
 			return err
 		}

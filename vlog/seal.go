@@ -12,13 +12,22 @@ import (
 func (w *Writer) Sync() (durable int64, err error) {
 	w.syncMu.Lock()
 	defer w.syncMu.Unlock()
-	return w.sync()
+	return w.sync(w.flush)
 }
 
-// sync needs syncMu. It does not hold mu during the fsync.
-func (w *Writer) sync() (durable int64, err error) {
+// SyncFlushed is Sync without the flush: what is still buffered stays so. It
+// does not fail for lack of space where only that has no room.
+func (w *Writer) SyncFlushed() (durable int64, err error) {
+	w.syncMu.Lock()
+	defer w.syncMu.Unlock()
+	return w.sync(w.usable)
+}
+
+// sync needs syncMu. It does not hold mu during the fsync, but while it calls
+// first.
+func (w *Writer) sync(first func() error) (durable int64, err error) {
 	w.mu.Lock()
-	err = w.flush()
+	err = first()
 	target, durable := w.a.written, w.durable.Load()
 	w.mu.Unlock()
 	if err != nil || target == durable {
@@ -46,7 +55,7 @@ func (w *Writer) Seal() (Info, error) {
 	w.syncMu.Lock()
 	defer w.syncMu.Unlock()
 	for {
-		durable, err := w.sync()
+		durable, err := w.sync(w.flush)
 		if err != nil {
 			return Info{}, err
 		}
