@@ -39,6 +39,7 @@ func (c Check) Run(h *History, img *Image, opts db.Options) (again int, err erro
 		}
 	}
 	fs := img.FS.KillClone()
+	fs.SetCapacity(-1)
 	w := &Workload{Opts: opts, History: NewHistory(Empty()), clock: at, rand: rand.New(rand.NewPCG(c.Seed, 4))}
 	w.Opts.FS, w.Opts.Clock = fs, at.Now
 	if err := w.Open(); err != nil {

@@ -1,0 +1,151 @@
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/test/crash"
+	"github.com/cordwood-db/cordwood/vfs"
+)
+
+// fillings is how many histories on a disk that fills up there are.
+func fillings() int {
+	if os.Getenv("CORDWOOD_CI") != "" {
+		return 400
+	}
+	return 20
+}
+
+// TestFullDiskPassesByItself lets a disk fill up at any moment. Writes are then
+// refused as they should be, reads go on, the store opens, and when there is
+// room the same handle takes writes again.
+func TestFullDiskPassesByItself(t *testing.T) {
+	seed := firstSeed(t)
+	for range fillings() {
+		mem, clock := vfs.NewMem(), crash.NewClock()
+		r := &filling{mem: mem, clock: clock, w: crash.NewWorkload(mem, crash.Empty(), seed, clock),
+			rand: rand.New(rand.NewPCG(seed, 6))}
+		var err error
+		synctest.Test(t, func(*testing.T) { err = r.work() })
+		if err != nil {
+			t.Fatalf("CORDWOOD_SEED=%d: %v\noptions: %+v\n%s", seed, err, r.w.Opts, strings.Join(r.w.Trace, "\n"))
+		}
+		seed++
+	}
+}
+
+// filling is one history.
+type filling struct {
+	mem   *vfs.Mem
+	clock *crash.Clock
+	w     *crash.Workload
+	rand  *rand.Rand
+	full  bool
+}
+
+func (r *filling) work() (err error) {
+	watchdog := time.AfterFunc(hangAfter, func() { panic("a full disk makes the store hang:\n" + strings.Join(r.w.Trace, "\n")) })
+	defer watchdog.Stop()
+	defer func() {
+		if r.w.Store != nil {
+			err = errors.Join(err, r.judge(r.w.Close()))
+		}
+	}()
+	for range 4 {
+		r.mem.SetCapacity(-1)
+		r.full = false
+		if err := r.resume(); err != nil {
+			return err
+		}
+		for range 10 {
+			if err := r.step(); err != nil {
+				return err
+			}
+		}
+		r.full = true
+		r.mem.SetCapacity(r.mem.Used() + int64(r.rand.IntN(4)*r.rand.IntN(10<<10)))
+		for range 20 {
+			if err := r.step(); err != nil {
+				return fmt.Errorf("on a full disk: %w", err)
+			}
+		}
+		if err := r.images(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resume sees that the store takes writes.
+func (r *filling) resume() error {
+	if r.w.Store == nil {
+		if err := r.w.Open(); err != nil {
+			return err
+		}
+	}
+	start := time.Now()
+	if err := crash.Eventually(func() error { return r.w.Commit(1, true) }); err != nil {
+		return fmt.Errorf("with room again for %v: %w", time.Since(start), err)
+	}
+	// From then on nothing is refused any more. Until the next try of a flush
+	// that failed, a memtable may have been too full for a second commit.
+	time.Sleep(5*time.Second - time.Since(start))
+	return r.compare()
+}
+
+func (r *filling) step() error {
+	if r.w.Store == nil {
+		if err := r.w.Open(); err != nil {
+			return fmt.Errorf("open: %w", err)
+		}
+		return r.compare()
+	}
+	if err := r.judge(r.w.Step()); err != nil {
+		return err
+	}
+	if r.w.Store != nil && r.rand.IntN(4) == 0 {
+		return r.compare()
+	}
+	return nil
+}
+
+func (r *filling) judge(err error) error {
+	switch {
+	case err == nil, r.full && errors.Is(err, db.ErrDiskFull):
+		return nil
+	case errors.Is(err, fs.ErrExist) && strings.Contains(err.Error(), "checkpoint"):
+		return nil // what a full disk has left of an earlier one
+	}
+	return err
+}
+
+func (r *filling) compare() error {
+	items, err := crash.ReadAll(r.w.Store)
+	if err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	h := r.w.History
+	return crash.Same(items, h.State(h.Acked()).Items(r.clock.Nanos()))
+}
+
+// images opens what a crash leaves now, with the disk full and with room.
+func (r *filling) images() error {
+	h, now := r.w.History, r.clock.Nanos()
+	for _, img := range []*crash.Image{
+		{FS: r.mem.KillClone(), Lo: h.Acked(), Hi: h.Acked(), Now: now, Kind: "kill"},
+		{FS: r.mem.CrashClone(nil), Lo: h.Synced(), Hi: h.Acked(), Now: now, Kind: "none"},
+	} {
+		if _, err := (crash.Check{Full: true, Use: true}).Run(h, img, r.w.Opts); err != nil {
+			return fmt.Errorf("%w\n%s", err, img.Explain(r.w.Opts))
+		}
+	}
+	return nil
+}
