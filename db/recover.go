@@ -155,9 +155,12 @@ func (r *recovery) valuesWhole(version *manifest.Version, rec wal.ReplayRecord, 
 		if op.Kind.Op() != base.KindSetPointer || !whole {
 			return nil
 		}
-		_, enc, err := base.SplitPayload(op.Kind, op.Payload)
+		expiry, enc, err := base.SplitPayload(op.Kind, op.Payload)
 		if err != nil {
 			return err
+		}
+		if op.Kind.HasExpiry() && expiry <= version.ExpiryHorizon {
+			return nil // nobody reads it; its file may have been dropped for that
 		}
 		ptr, err := base.DecodePointer(enc)
 		if err != nil {
