@@ -211,19 +211,26 @@ func (db *DB) removeFile(kind base.FileKind, num base.FileNum) error {
 
 // noteDamage keeps background work away from a damaged file.
 func (db *DB) noteDamage(kind base.FileKind, num base.FileNum, err error) {
+	if !db.markDamaged(manifest.FileRef{Kind: kind, Num: num}) {
+		return
+	}
+	name := base.FileName(kind, uint64(num))
+	db.opts.Logger.Error("damaged file", "file", name, "error", err)
+	db.events.post(Damage{File: name, Err: err})
+}
+
+// markDamaged reports whether ref was not known to be damaged until now.
+func (db *DB) markDamaged(ref manifest.FileRef) bool {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	ref := manifest.FileRef{Kind: kind, Num: num}
 	if db.jobs.bad[ref] {
-		return
+		return false
 	}
 	if db.jobs.bad == nil {
 		db.jobs.bad = make(map[manifest.FileRef]bool)
 	}
 	db.jobs.bad[ref] = true
-	name := base.FileName(kind, uint64(num))
-	db.opts.Logger.Error("damaged file", "file", name, "error", err)
-	db.events.post(Damage{File: name, Err: err})
+	return true
 }
 
 // damagedLocked reports whether a file was found to be damaged. The caller

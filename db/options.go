@@ -18,7 +18,8 @@ const (
 	// MaxValueBytes is the length of the longest value.
 	MaxValueBytes = 1 << 30
 	// MaxBatchBytes bounds the keys and values of one batch, which are held in
-	// memory until it is committed. It is 1 GiB on 32-bit platforms.
+	// memory until it is committed. It is 1 GiB on 32-bit platforms. Without
+	// the values that go to the value log, a batch has at most 3 GiB.
 	MaxBatchBytes = maxBatchBytes
 )
 
@@ -49,12 +50,14 @@ type Options struct {
 	Logger *slog.Logger
 	// Events is called, in order and from one goroutine, for what happens in
 	// the background. A slow listener delays later events, never the store;
-	// events beyond a backlog of 1024 are dropped and counted in Metrics.
+	// events beyond a backlog of 1024 are dropped and counted in Metrics. It
+	// may use the store, but not Close it: Close waits for the last event.
 	Events func(Event)
 	// Merge is the operator behind Merge. Its name is stored: a store written
 	// with one does not open with another. Default: none, Merge fails.
 	Merge MergeOperator
-	// Clock is the source of time for expiry. Default: time.Now.
+	// Clock is the source of time for expiry. It is called while locks are
+	// held, by any goroutine: it must not use the store. Default: time.Now.
 	Clock func() time.Time
 
 	// ReadOnly opens without writing anything: no lock file, no repair.
@@ -67,7 +70,7 @@ type Options struct {
 	// Default: 512 MiB.
 	MemoryMax int64
 	// MemtableBytes is the size at which a memtable is written out as a table.
-	// Default: 64 MiB, at most MemoryMax/6.
+	// At most 1 GiB. Default: 64 MiB, at most MemoryMax/6.
 	MemtableBytes int64
 	// BlockBytes is the size of a table's block before compression: the unit
 	// of a point read. 1 to 16 MiB. Default: 16 KiB.
@@ -159,6 +162,7 @@ func (o *Options) check() error {
 	}
 	bad(o.MemoryMax >= 64*kib, "MemoryMax %d is below 64 KiB", o.MemoryMax)
 	bad(o.MemtableBytes >= kib, "MemtableBytes %d is below 1 KiB", o.MemtableBytes)
+	bad(o.MemtableBytes <= memtableBytesMax, "MemtableBytes %d is over 1 GiB", o.MemtableBytes)
 	bad(o.MemtableBytes <= o.MemoryMax/2, "MemtableBytes %d is over half of MemoryMax %d", o.MemtableBytes, o.MemoryMax)
 	bad(o.BlockBytes >= 1 && o.BlockBytes <= 16*mib, "BlockBytes %d is not in 1..16 MiB", o.BlockBytes)
 	bad(o.TableBytes >= kib, "TableBytes %d is below 1 KiB", o.TableBytes)
