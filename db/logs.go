@@ -324,7 +324,11 @@ func (db *DB) seal(f *valueFile) error {
 			f.synced = f.Size()
 		}
 		a.syncMu.Unlock()
-		if err != nil {
+		switch {
+		case err == nil:
+		case f.Failed() != nil:
+			return db.fail(err) // another try would tell nothing
+		default:
 			return err
 		}
 		f.sealed = &info
