@@ -145,6 +145,31 @@ func (b *Batch) room(key, value []byte) error {
 	return nil
 }
 
+// A memtable addresses 4 GiB and takes a batch whole, beside what it holds.
+const (
+	memtableBytesMax = 1 << 30
+	inlineBytesMax   = 3 << 30
+)
+
+// checkInline checks the limit on what goes into the memtable: everything but
+// values of threshold bytes or more.
+func (b *Batch) checkInline(threshold int, limit int64) error {
+	inline := int64(len(b.ops))
+	if inline+b.bytes <= limit {
+		return nil
+	}
+	for i := range b.large {
+		if n := len(b.large[i].value); n < threshold {
+			inline += int64(n)
+		}
+		inline += int64(len(b.large[i].key))
+	}
+	if inline > limit {
+		return ErrBatchTooLarge
+	}
+	return nil
+}
+
 // add encodes an operation whose payload stays inline whatever its length.
 func (b *Batch) add(kind base.Kind, key, payload []byte) error {
 	if err := b.room(key, payload); err != nil {

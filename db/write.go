@@ -113,6 +113,9 @@ func (db *DB) commit(q *request, b *Batch, d Durability) error {
 		}
 		return db.writable()
 	}
+	if err := b.checkInline(db.opts.ValueThreshold, inlineBytesMax); err != nil {
+		return err
+	}
 	if err := db.admit(b.bytes); err != nil {
 		return err
 	}

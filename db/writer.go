@@ -202,6 +202,9 @@ func (db *DB) encodeLarge(q *request, embed bool) (separated bool, err error) {
 // group's buffer.
 func (db *DB) encodePointer(kind base.Kind, key []byte, seq base.SeqNum, expiry uint64, value []byte) error {
 	values, err := db.valueWriter()
+	if err == nil && values.Size() >= 2*db.valueFileBytes() {
+		values, err = db.splitValues(values)
+	}
 	if err != nil {
 		return err
 	}
@@ -214,6 +217,18 @@ func (db *DB) encodePointer(kind base.Kind, key []byte, seq base.SeqNum, expiry 
 	kind = base.KindSetPointer | kind&base.FlagExpiry
 	db.w.buf = appendSet(db.w.buf, kind, key, expiry, ptr.Append(enc[:0]))
 	return nil
+}
+
+// splitValues replaces the active value-log file in the middle of a large batch,
+// whose values may be more than one file can hold.
+func (db *DB) splitValues(values *valueFile) (*valueFile, error) {
+	if err := values.Flush(); err != nil {
+		return nil, err
+	}
+	// If the batch fails, nobody will come back to this file to forget it.
+	db.dead.forget(values.num)
+	db.retireValues(0)
+	return db.valueWriter()
 }
 
 // applyGroup puts the encoded group into the memtable.
@@ -273,7 +288,7 @@ func (db *DB) makeRoom(group []*commit.Request) error {
 	full := mem.Bytes() >= db.opts.MemtableBytes ||
 		bytes > db.opts.MemtableBytes/2 && mem.Bytes() > db.opts.MemtableBytes/4 ||
 		db.hidesGarbage(mem)
-	if !full || !db.mayFreeze() {
+	if !full || mem.Bytes() < memtableBytesMax && !db.mayFreeze() {
 		return nil
 	}
 	err := db.freeze()
