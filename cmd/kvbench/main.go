@@ -142,6 +142,7 @@ func runSet(ctx context.Context, s *session, valueBytes int) (results []result, 
 		keys := uint64(set.model.keys())
 		printSet(s.out, fmt.Sprintf("%s keys of %d bytes with values of %s: %s of live data",
 			count(keys), keyBytes, size(uint64(valueBytes)), size(keys*uint64(keyBytes+valueBytes))), results)
+		printMemory(s.out, set.metrics())
 	}
 	return results, err
 }

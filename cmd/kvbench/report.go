@@ -6,6 +6,8 @@ import (
 	"io"
 	"runtime"
 	"time"
+
+	"github.com/cordwood-db/cordwood/db"
 )
 
 // The tables fit into 100 columns.
@@ -58,6 +60,16 @@ func printSet(out io.Writer, title string, results []result) {
 			head = true
 		}
 		fmt.Fprintln(out, tableLine(writtenColumns, writtenCells(r)))
+	}
+}
+
+// printMemory tells what a store holds in memory at the end of a set.
+func printMemory(out io.Writer, m db.Metrics) {
+	fmt.Fprintf(out, "\nStore memory at the end: memtables %s, cached blocks %s, filters and indexes %s.\n",
+		size(uint64(m.MemtableBytes)), size(uint64(m.CacheBytes)), size(uint64(m.PinnedBytes)))
+	if lookups := m.CacheHits + m.CacheMisses; lookups > 0 {
+		fmt.Fprintf(out, "%.1f%% of %s lookups of blocks found them in the cache.\n",
+			100*float64(m.CacheHits)/float64(lookups), count(lookups))
 	}
 }
 

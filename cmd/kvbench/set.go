@@ -66,6 +66,14 @@ func (s *set) close() error {
 	return errors.Join(err, os.RemoveAll(s.storeDir))
 }
 
+// metrics are those of the store of the moment; all zero without one.
+func (s *set) metrics() (m db.Metrics) {
+	if s.store != nil {
+		m = s.store.Metrics()
+	}
+	return m
+}
+
 // run does one phase and returns its line, and one for a worker beside it.
 func (s *set) run(ctx context.Context, p phase) ([]result, error) {
 	switch {

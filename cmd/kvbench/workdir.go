@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,8 +11,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-
-	"context"
 )
 
 // workDir is the folder that a run works in and that it removes at the end.
@@ -92,13 +91,18 @@ func (w *workDir) remove() error {
 	return nil
 }
 
-// catchInterrupts returns a context that the first Ctrl-C (or SIGTERM) ends, so
-// that the run stops in good order. A second one removes the data and exits at
-// once, for a run that does not stop.
+// catchInterrupts returns a context that the first Ctrl-C (or SIGTERM, or the
+// end of the terminal) ends, so that the run stops in good order. A second one
+// removes the data and exits at once, for a run that does not stop. A reader of
+// the output that goes away ends nothing: the data would stay behind.
 func catchInterrupts(parent context.Context, w *workDir) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	signal.Ignore(syscall.SIGPIPE)
 	done := make(chan struct{})
 	go func() {
 		select {
