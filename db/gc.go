@@ -399,15 +399,13 @@ func (db *DB) awaitGC() bool {
 // valuesNeedCare reports whether tendValues would do anything. The caller
 // holds mu.
 func (db *DB) valuesNeedCare() bool {
+	if db.jobs.gcWanted || len(db.jobs.recovered) > 0 || db.sealable() != nil {
+		return true
+	}
 	a := &db.active
 	a.mu.Lock()
-	ready := len(db.jobs.recovered) > 0
-	for _, f := range a.replaced {
-		ready = ready || base.SeqNum(db.visible.Load()) >= f.lastSeq && a.pins[f.num] == 0
-	}
-	ready = ready || a.values != nil && a.next == nil && a.values.Size() > db.valueFileBytes()/2
-	a.mu.Unlock()
-	return ready || db.jobs.gcWanted
+	defer a.mu.Unlock()
+	return a.values != nil && a.next == nil && a.values.Size() > db.valueFileBytes()/2
 }
 
 // tendValues does what valuesNeedCare saw.

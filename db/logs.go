@@ -37,7 +37,7 @@ type valueFile struct {
 	*vlog.Writer
 	num     base.FileNum
 	synced  int64       // size at its last sync; guarded by activeLogs.syncMu
-	lastSeq base.SeqNum // last sequence number assigned when it was replaced
+	lastSeq base.SeqNum // last sequence number of a commit when it was replaced
 	sealed  *vlog.Info  // set once sealed; touched only by the sealing worker
 }
 
@@ -126,14 +126,18 @@ func (a *activeLogs) flushValues() error {
 }
 
 // retireValues retires the active value-log file if it has reached limit bytes.
-func (db *DB) retireValues(limit int64) bool {
-	a := &db.active
+// The caller is the commit side, between two groups.
+func (db *DB) retireValues(limit int64) bool { return db.active.retire(limit, db.w.applied) }
+
+// retire retires the active file if it has reached limit bytes. It is not
+// sealed before lastSeq is published.
+func (a *activeLogs) retire(limit int64, lastSeq base.SeqNum) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.values == nil || a.values.Size() < limit {
 		return false
 	}
-	a.values.lastSeq = db.w.seq
+	a.values.lastSeq = lastSeq
 	a.replaced = append(a.replaced, a.values)
 	a.values, a.next = a.next, nil
 	return true
@@ -287,31 +291,30 @@ func (a *activeLogs) unpin(num base.FileNum) {
 	}
 }
 
-// pinned reports whether num waits for an edit.
-func (a *activeLogs) pinned(num base.FileNum) bool {
+// sealable is a value-log file that has been replaced, all of whose appends are
+// published and waited for by no flush, or nil.
+func (db *DB) sealable() *valueFile {
+	a := &db.active
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.pins[num] > 0
+	visible := base.SeqNum(db.visible.Load())
+	for _, f := range a.replaced {
+		if visible >= f.lastSeq && a.pins[f.num] == 0 {
+			return f
+		}
+	}
+	return nil
 }
 
-// sealReplaced makes the value-log files that have been replaced immutable: synced,
+// sealReplaced makes value-log files that have been replaced immutable: synced,
 // closed, and recorded as such with their sizes. Then they may be collected.
 func (db *DB) sealReplaced() error {
-	a := &db.active
-	for {
-		a.mu.Lock()
-		var f *valueFile
-		if len(a.replaced) > 0 {
-			f = a.replaced[0]
-		}
-		a.mu.Unlock()
-		if f == nil || base.SeqNum(db.visible.Load()) < f.lastSeq || db.active.pinned(f.num) {
-			return nil
-		}
+	for f := db.sealable(); f != nil; f = db.sealable() {
 		if err := db.seal(f); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // seal seals f, whose every append is published, and forgets it.

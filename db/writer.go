@@ -15,7 +15,8 @@ import (
 // it: the leader of a group, or the holder of pipeline.Exclusive.
 type writer struct {
 	mem         *table
-	seq         base.SeqNum     // last one assigned, published or not
+	seq         base.SeqNum     // last one assigned, also to a commit that failed
+	applied     base.SeqNum     // last one in a memtable, published or not
 	nextSegment base.SegmentNum // of the WAL segment to create next
 	nextLSN     uint64          // where the log ended when the store was opened
 	created     *wal.Log        // the log, while its first segment is not recorded yet
@@ -38,6 +39,7 @@ func (db *DB) writeGroup(group []*commit.Request) error {
 	err := db.writeGroupLogs(group)
 	if err == nil {
 		db.applyGroup(group)
+		db.w.applied = db.w.seq
 		db.afterGroup()
 		return nil
 	}
@@ -227,7 +229,7 @@ func (db *DB) splitValues(values *valueFile) (*valueFile, error) {
 	}
 	// If the batch fails, nobody will come back to this file to forget it.
 	db.dead.forget(values.num)
-	db.retireValues(0)
+	db.active.retire(0, db.w.seq)
 	return db.valueWriter()
 }
 
