@@ -103,6 +103,7 @@ func (db *DB) idleLoop() {
 	tick := time.NewTicker(idleInterval)
 	defer tick.Stop()
 	last := uint64(0)
+	var cached cacheFit
 	for {
 		select {
 		case <-db.ctx.Done():
@@ -120,6 +121,7 @@ func (db *DB) idleLoop() {
 				db.opts.Logger.Warn("cannot flush an idle memtable", "error", err)
 			}
 		}
+		db.fitCache(&cached)
 		// Expiry makes work by the mere passing of time.
 		db.mu.Lock()
 		db.updatePressureLocked()
