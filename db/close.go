@@ -61,11 +61,6 @@ func (db *DB) close() error {
 	if s != nil {
 		db.release(s)
 	}
-	// A cursor may have been opened between the two steps.
-	cursors, _ = db.opened.closeAll()
-	for _, where := range cursors {
-		db.reportLeak("cursor", where)
-	}
 	db.awaitReaders()
 	if !db.opts.ReadOnly {
 		db.removeObsolete()
@@ -162,9 +157,14 @@ func (db *DB) dropLogs() error {
 	return errors.Join(errs...)
 }
 
-// awaitReaders waits until the last reader has released its read state.
+// awaitReaders waits until the last reader has released its read state. A
+// cursor that was being opened when the others were closed may come late.
 func (db *DB) awaitReaders() {
 	for db.readers.Load() > 0 {
+		cursors, _ := db.opened.closeAll()
+		for _, where := range cursors {
+			db.reportLeak("cursor", where)
+		}
 		pause()
 	}
 }

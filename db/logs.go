@@ -110,7 +110,12 @@ func (db *DB) createValueFile() (*valueFile, error) {
 	}
 	edit := &manifest.Edit{VlogAdded: []manifest.VlogMeta{{Logical: num, Physical: num, PhysicalID: id}}}
 	if err := db.apply(edit, nil, nil); err != nil {
-		return nil, errors.Join(err, w.Close())
+		err = errors.Join(err, w.Close())
+		var uncertain *manifest.UncertainError
+		if !errors.As(err, &uncertain) { // else the MANIFEST sees to the file
+			err = errors.Join(err, db.removeFile(base.FileVlog, num))
+		}
+		return nil, err
 	}
 	db.dead.begin(num)
 	return &valueFile{Writer: w, num: num}, nil

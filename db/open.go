@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"sync"
@@ -144,19 +143,16 @@ func (db *DB) abandon() error {
 	db.workers.Wait()
 	db.events.close()
 	var errs []error
-	closers := []io.Closer{db.lock}
-	if db.set != nil {
-		closers = append(closers, db.set)
-	}
 	if s := db.state.Swap(nil); s != nil {
 		db.release(s)
 	}
 	errs = append(errs, db.tables.Close(), db.values.Close())
 	db.cache.Close()
-	for _, c := range closers {
-		if c != nil {
-			errs = append(errs, c.Close())
-		}
+	if db.set != nil {
+		errs = append(errs, db.set.Close())
+	}
+	if db.lock != nil { // last: then another owner may come
+		errs = append(errs, db.lock.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -30,11 +30,14 @@ func (db *DB) Snapshot() (*Snapshot, error) {
 
 // acquire is DB.acquire at the snapshot's sequence number.
 func (s *Snapshot) acquire() (*readState, error) {
-	if s.closed.Load() {
-		return nil, ErrClosed
-	}
 	state, _ := s.db.acquire()
 	if state == nil {
+		return nil, ErrClosed
+	}
+	// In this order: a state from before the snapshot was closed has all that
+	// it sees, a later one may not.
+	if s.closed.Load() {
+		s.db.release(state)
 		return nil, ErrClosed
 	}
 	return state, nil
