@@ -37,7 +37,7 @@ type large struct {
 const batchLargeBytes = 512
 
 // NewBatch returns an empty batch that takes the time from Options.Clock.
-func (db *DB) NewBatch() *Batch { return &Batch{clock: db.opts.Clock} }
+func (db *DB) NewBatch() *Batch { return &Batch{clock: db.clock} }
 
 // Put sets key to value.
 func (b *Batch) Put(key, value []byte) error {

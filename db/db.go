@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/cache"
@@ -186,6 +187,17 @@ func (db *DB) apply(edit *manifest.Edit, prepare func(*manifest.Version) error, 
 func (db *DB) now(v *manifest.Version) uint64 {
 	nanos := max(db.opts.Clock().UnixNano(), 0)
 	return max(uint64(nanos), v.ExpiryHorizon)
+}
+
+// clock is the time from which a time to live counts: that by which entries
+// expire, or one that ends after a clock was set back would never begin.
+func (db *DB) clock() time.Time {
+	now := db.opts.Clock()
+	s := db.state.Load()
+	if s == nil || now.UnixNano() >= 0 && uint64(now.UnixNano()) >= s.version.ExpiryHorizon {
+		return now
+	}
+	return time.Unix(0, int64(s.version.ExpiryHorizon))
 }
 
 // snapshotSeqs are the sequence numbers that open snapshots read at, ascending.

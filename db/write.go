@@ -24,7 +24,7 @@ func (db *DB) Put(key, value []byte) error {
 func (db *DB) PutTTL(key, value []byte, ttl time.Duration) error {
 	q := newRequest()
 	defer q.free()
-	if err := q.own.putTTL(key, value, ttl, db.opts.Clock(), false); err != nil {
+	if err := q.own.putTTL(key, value, ttl, db.clock(), false); err != nil {
 		return err
 	}
 	return db.commit(q, &q.own, DefaultDurability)
