@@ -81,16 +81,26 @@ func (db *DB) nextManual(level int, start, end []byte) (*job, bool, error) {
 	}
 	plan := compaction.PickRange(s.version, compaction.Busy{Plans: db.jobs.plans}, opts, level, start, end)
 	if plan == nil {
-		return nil, len(db.jobs.plans) > 0 && db.collidesLocked(level, s.version, start, end), nil
+		return nil, db.blockedLocked(level, s.version, start, end), nil
 	}
 	return db.startLocked(plan, s.version), false, nil
 }
 
-// collidesLocked reports whether a running compaction works on tables of the
-// level that hold keys of the range.
-func (db *DB) collidesLocked(level int, v *manifest.Version, start, end []byte) bool {
+// blockedLocked reports whether a level has tables with keys of the range that
+// are to be compacted, but cannot be beside what is running: they are taken
+// themselves, or what they would be merged with is.
+func (db *DB) blockedLocked(level int, v *manifest.Version, start, end []byte) bool {
+	if len(db.jobs.plans) == 0 {
+		return false
+	}
+	deepest := 0
+	for l := range v.Levels {
+		if len(v.Overlaps(l, start, end)) > 0 {
+			deepest = l
+		}
+	}
 	return slices.ContainsFunc(v.Overlaps(level, start, end), func(t *manifest.TableMeta) bool {
-		return t.Compacting && !db.damagedLocked(base.FileTable, t.Num)
+		return (t.Compacting || level == 0 || level < deepest) && !db.damagedLocked(base.FileTable, t.Num)
 	})
 }
 

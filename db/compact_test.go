@@ -1,0 +1,64 @@
+package db
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/cordwood-db/cordwood/compaction"
+	"github.com/cordwood-db/cordwood/manifest"
+	"github.com/cordwood-db/cordwood/vfs"
+)
+
+// TestCompactWaitsForWhatStandsInItsWay: it must not leave tables where they
+// are because those below are being compacted just then.
+func TestCompactWaitsForWhatStandsInItsWay(t *testing.T) {
+	store := openMem(t, vfs.NewMem(), Options{})
+	defer closeDB(t, store)
+	write := func(round int) {
+		t.Helper()
+		for k := range 100 {
+			if err := store.Put(fmt.Appendf(nil, "key%03d", k), fmt.Appendf(nil, "%d", round)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := store.Flush(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(0)
+	if err := store.Compact(context.Background(), All()); err != nil {
+		t.Fatal(err)
+	}
+	write(1)
+	// A compaction of the tables below begins.
+	v := store.set.Current()
+	plan := &compaction.Plan{StartLevel: manifest.NumLevels - 1, OutputLevel: manifest.NumLevels - 1}
+	for level := 1; level < manifest.NumLevels; level++ {
+		if tables := v.Levels[level]; len(tables) > 0 {
+			plan.StartLevel, plan.OutputLevel = level, level
+			plan.Inputs[0] = tables
+			plan.Start, plan.End = tables[0].Smallest, tables[len(tables)-1].Largest
+		}
+	}
+	store.mu.Lock()
+	busy := store.startLocked(plan, v)
+	store.mu.Unlock()
+	v.Unref()
+	done := make(chan error, 1)
+	go func() { done <- store.Compact(context.Background(), All()) }()
+	select {
+	case err := <-done:
+		t.Errorf("Compact did not wait: %v", err)
+		done <- err
+	case <-time.After(100 * time.Millisecond):
+	}
+	store.finish(busy)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if m := store.Metrics(); m.Levels[0].Tables > 0 {
+		t.Errorf("%d tables are left in level 0", m.Levels[0].Tables)
+	}
+}
