@@ -46,7 +46,8 @@ type Options struct {
 	// FS is the file system. Default: the operating system's.
 	FS vfs.FS
 	// Logger gets one record for each background job and for each failure,
-	// never a key or a value. Default: nothing is logged.
+	// never a key or a value. Its handler must not use the store. Default:
+	// nothing is logged.
 	Logger *slog.Logger
 	// Events is called, in order and from one goroutine, for what happens in
 	// the background. A slow listener delays later events, never the store;
