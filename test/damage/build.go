@@ -3,6 +3,7 @@ package damage
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -271,10 +272,11 @@ func (b *builder) logged() {
 // log and has said so at the log's end.
 func (b *builder) kill() (*vfs.Mem, error) {
 	for range 200 {
+		time.Sleep(5 * time.Millisecond)
 		image := b.fs.KillClone()
 		_, segment, err := onlySegment(image)
 		if err != nil {
-			return nil, err
+			continue // the retired one is still to be removed
 		}
 		proven := true
 		_, err = wal.Replay(image, dir, segment, func(r wal.ReplayRecord) error {
@@ -284,7 +286,6 @@ func (b *builder) kill() (*vfs.Mem, error) {
 		if err != nil || proven {
 			return image, err
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 	return nil, errors.New("the log was never proven to be synced")
 }
@@ -343,13 +344,13 @@ func (s *Store) readLog() error {
 		return err
 	}
 	s.Log = name
-	const headerBytes = 64
-	first := uint64(0)
+	data, err := readFile(s.FS, name)
+	if err != nil {
+		return err
+	}
+	start := binary.LittleEndian.Uint64(data[32:]) // the LSN of offset 0
 	_, err = wal.Replay(s.FS, dir, segment, func(r wal.ReplayRecord) error {
-		if first == 0 {
-			first = r.LSN - headerBytes
-		}
-		s.Ends = append(s.Ends, int64(r.EndLSN-first))
+		s.Ends = append(s.Ends, int64(r.EndLSN-start))
 		return nil
 	})
 	if err == nil && len(s.Ends) != len(s.States)-1 {

@@ -76,8 +76,8 @@ func (s *Store) find(store *db.DB, lowest int) (state int, lost map[string]bool,
 		if e == nil {
 			return i, lost, nil
 		}
-		if err == nil {
-			err = e
+		if err == nil || i == lowest {
+			err = errors.Join(err, fmt.Errorf("not state %d: %w", i, e))
 		}
 	}
 	return len(s.States) - 1, nil, err
