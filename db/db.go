@@ -149,7 +149,10 @@ func (db *DB) apply(edit *manifest.Edit, prepare func(*manifest.Version) error, 
 	switch {
 	case err == nil:
 	case db.set.Failed() != nil:
-		return db.fail(err)
+		// The caller has to know what became of this edit: fail would return
+		// an earlier failure.
+		_ = db.fail(err)
+		return fmt.Errorf("%w: %w", ErrReadOnly, err)
 	default:
 		return err
 	}
