@@ -115,18 +115,14 @@ func TestKilledProcessLosesNothingItAcknowledged(t *testing.T) {
 		if kill%7 == 3 { // while it recovers, or just after
 			time.Sleep(time.Duration(r.IntN(30)) * time.Millisecond)
 		} else {
-			c.line()
+			acknowledge(t, c.line(), acked)
 			time.Sleep(time.Duration(r.IntN(400)) * time.Millisecond)
 		}
 		if err := c.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		for c.out.Scan() {
-			var w, n int
-			if _, err := fmt.Sscanf(c.out.Text(), "%d %d", &w, &n); err != nil {
-				t.Fatalf("acknowledgement %q: %v", c.out.Text(), err)
-			}
-			acked[w] = max(acked[w], n)
+			acknowledge(t, c.out.Text(), acked)
 			total++
 		}
 		_ = c.cmd.Wait() // it was killed
@@ -138,6 +134,16 @@ func TestKilledProcessLosesNothingItAcknowledged(t *testing.T) {
 		}
 	}
 	t.Logf("%d kills, %d acknowledged batches", kills, total)
+}
+
+// acknowledge notes what a line of a child's output says.
+func acknowledge(t *testing.T, line string, acked []int) {
+	t.Helper()
+	var w, n int
+	if _, err := fmt.Sscanf(line, "%d %d", &w, &n); err != nil {
+		t.Fatalf("acknowledgement %q: %v", line, err)
+	}
+	acked[w] = max(acked[w], n)
 }
 
 // checkKilled opens the store and compares it with what was acknowledged, which
