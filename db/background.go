@@ -221,6 +221,33 @@ func (db *DB) noteDamage(kind base.FileKind, num base.FileNum, err error) {
 	db.events.post(Damage{File: name, Err: err})
 }
 
+// leaveAlone keeps background work away from a file that cannot be worked on
+// because of an error: damage in it, or in another file that is needed with it.
+// Only the damaged one is reported as such.
+func (db *DB) leaveAlone(kind base.FileKind, num base.FileNum, err error) {
+	damagedKind, damagedNum := kind, num
+	var corrupt *CorruptionError
+	var missing *MissingFileError
+	switch {
+	case errors.As(err, &corrupt):
+		damagedKind, damagedNum = numbered(corrupt.File, kind, num)
+	case errors.As(err, &missing):
+		damagedKind, damagedNum = numbered(missing.File, kind, num)
+	}
+	db.noteDamage(damagedKind, damagedNum, err)
+	db.markDamaged(manifest.FileRef{Kind: kind, Num: num})
+}
+
+// numbered is the table or value-log file that a name stands for, or the file
+// given for other names.
+func numbered(name string, kind base.FileKind, num base.FileNum) (base.FileKind, base.FileNum) {
+	k, n := base.ParseFileName(filepath.Base(name))
+	if k == base.FileTable || k == base.FileVlog {
+		return k, base.FileNum(n)
+	}
+	return kind, num
+}
+
 // markDamaged reports whether ref was not known to be damaged until now.
 func (db *DB) markDamaged(ref manifest.FileRef) bool {
 	db.mu.Lock()

@@ -310,9 +310,9 @@ func (db *DB) blameTables(ctx context.Context, j *job, cause error) {
 	if found {
 		return
 	}
-	// What was damaged a moment ago now reads well, or is not in one place:
-	// leave all of it alone.
-	j.plan.Tables(func(_ int, t *manifest.TableMeta) { db.noteDamage(base.FileTable, t.Num, cause) })
+	// What was damaged a moment ago now reads well, or is in a table that the
+	// inputs need beside them: leave all of them alone.
+	j.plan.Tables(func(_ int, t *manifest.TableMeta) { db.leaveAlone(base.FileTable, t.Num, cause) })
 }
 
 // verifyTable checks every checksum of a table.

@@ -3,7 +3,6 @@ package db
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -382,7 +381,6 @@ type backoff struct {
 const (
 	backoffMin = 20 * time.Millisecond
 	backoffMax = 2 * time.Second
-	triesMax   = 12 // of a flush, before the store gives up writing
 )
 
 func (b *backoff) reset() { *b = backoff{} }
@@ -394,19 +392,16 @@ func (b *backoff) next() time.Duration {
 }
 
 // jobFailed handles the failure of a background job and waits before the next
-// try. false: there shall be none.
+// try. false: there shall be none. Jobs are tried for ever: what they work on
+// is whole, and a fault of a disk may pass. Failures after which nothing is
+// certain any more do not come here: they have made the store read-only.
 func (db *DB) jobFailed(job string, err error, b *backoff) bool {
 	if db.ctx.Err() != nil || db.failure.Load() != nil || errors.Is(err, ErrClosed) {
 		return false
 	}
 	wait := b.next()
-	full := errors.Is(classify(err), ErrDiskFull)
 	db.opts.Logger.Warn(job+" failed", "error", err, "try", b.tries, "next", wait)
 	db.events.post(JobFailed{Job: job, Err: err, Tries: b.tries})
-	if job == "flush" && !full && b.tries >= triesMax {
-		db.fail(fmt.Errorf("%s failed %d times: %w", job, b.tries, err))
-		return false
-	}
 	var now <-chan struct{}
 	if job == "flush" {
 		now = db.flushC

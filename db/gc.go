@@ -60,7 +60,7 @@ func (db *DB) collectAll(ctx context.Context, ratio float64) error {
 	if err := db.sealReplaced(); err != nil {
 		return err
 	}
-	tried := make(map[base.FileNum]bool)
+	tried := make(map[base.FileNum]bool) // by logical number: a copy is not tried again
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -70,7 +70,9 @@ func (db *DB) collectAll(ctx context.Context, ratio float64) error {
 			return nil
 		}
 		for _, v := range victims {
-			tried[v.physical] = true
+			for _, m := range v.logicals {
+				tried[m.Logical] = true
+			}
 		}
 		if err := db.collect(ctx, victims); err != nil {
 			return err
@@ -122,7 +124,7 @@ func physicalFiles(v *manifest.Version, now uint64) []*victim {
 }
 
 // pickVictims chooses files whose share of garbage is at least ratio, the worst
-// first, as many as make one new file.
+// first, as many as make one new file. skip names logical files.
 func (db *DB) pickVictims(ratio float64, skip map[base.FileNum]bool) []*victim {
 	version := db.set.Current()
 	defer version.Unref()
@@ -130,7 +132,7 @@ func (db *DB) pickVictims(ratio float64, skip map[base.FileNum]bool) []*victim {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	files = slices.DeleteFunc(files, func(f *victim) bool {
-		if skip[f.physical] || db.damagedLocked(base.FileVlog, f.physical) {
+		if skip[f.logicals[0].Logical] || db.damagedLocked(base.FileVlog, f.physical) {
 			return true
 		}
 		gone := f.discarded >= f.bytes || f.allExpired
@@ -170,10 +172,12 @@ func (db *DB) collect(ctx context.Context, victims []*victim) error {
 	if err := db.apply(edit, nil, nil); err != nil {
 		var uncertain *manifest.UncertainError
 		if errors.As(err, &uncertain) {
+			g.giveBack()
 			return err // the MANIFEST sees to the new file
 		}
 		return errors.Join(err, g.abort())
 	}
+	g.distrust(victims)
 	for _, file := range edit.VlogRemoved {
 		db.dead.forget(file)
 	}
@@ -228,7 +232,7 @@ func (g *collection) run(victims []*victim) error {
 		_, err := vlog.ScanFile(g.db.fs, g.db.dir, v.physical, v.id, 0, v.end, g.record)
 		if err != nil {
 			if isCorruption(err) {
-				g.db.noteDamage(base.FileVlog, v.physical, err)
+				g.db.leaveAlone(base.FileVlog, v.physical, err)
 			}
 			return err
 		}
@@ -289,11 +293,28 @@ func (g *collection) letGo() {
 	}
 }
 
-// abort removes what was written.
-func (g *collection) abort() error {
+// distrust gives up lists that have led to less garbage than is known to be in
+// their files. Else the files would be copied, with it, again and again.
+func (g *collection) distrust(victims []*victim) {
+	for _, v := range victims {
+		for _, m := range v.logicals {
+			if _, ok := g.lists[m.Logical]; ok && g.dead[m.Logical] < m.Discarded {
+				g.db.dead.forget(m.Logical)
+			}
+		}
+	}
+}
+
+// giveBack returns the lists of what is dead.
+func (g *collection) giveBack() {
 	for file, offsets := range g.lists {
 		g.db.dead.giveBack(file, offsets)
 	}
+}
+
+// abort removes what was written.
+func (g *collection) abort() error {
+	g.giveBack()
 	if g.out != nil {
 		return g.out.Abort()
 	}

@@ -1,7 +1,6 @@
 package db
 
 import (
-	"errors"
 	"math"
 	"sync/atomic"
 	"time"
@@ -155,8 +154,8 @@ func (db *DB) mayFreeze() bool {
 	return s != nil && db.mayFreezeIn(s)
 }
 
-// awaitMemory waits until a flush has freed memory. It does not wait for a
-// disk that is full.
+// awaitMemory waits until a flush has freed memory. While flushes fail, as on a
+// full disk, it returns their error.
 func (db *DB) awaitMemory() error {
 	start := time.Now()
 	defer func() { db.stall.waited.Add(int64(time.Since(start))) }()
@@ -167,7 +166,8 @@ func (db *DB) awaitMemory() error {
 			return false, ErrClosed
 		case db.roomFor(s):
 			return true, nil
-		case errors.Is(db.jobs.flushErr, ErrDiskFull):
+		case db.jobs.flushErr != nil:
+			// Waiting may take for ever. The caller can.
 			return false, db.jobs.flushErr
 		}
 		return false, nil
