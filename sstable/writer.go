@@ -75,6 +75,7 @@ type Writer struct {
 
 	filter filter.Builder
 	stats  collector
+	stream compress.Stream // compresses the data blocks
 
 	rangeDels blockBuilder
 	delEnd    []byte // end of the last fragment added to rangeDels

@@ -94,8 +94,7 @@ func (w *Writer) compress(contents []byte) ([]byte, compress.Kind) {
 	if len(contents) > compressedContentsMax {
 		kind = compress.None
 	}
-	stored, kind := w.opts.Codec.Compress(w.scratch[:0], contents, kind)
-	return stored, kind
+	return w.stream.Compress(w.scratch[:0], contents, kind)
 }
 
 // finishChunk writes the index of the chunk and adds the chunk to the top index.

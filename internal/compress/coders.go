@@ -17,8 +17,20 @@ const windowBytes = 1 << 20
 // wherever that is; its stream interface, which ends in the same code, uses
 // none. The decoder has one in any case and is made when the program starts.
 var (
-	encoders = sync.Pool{New: func() any { return newEncoder() }}
-	decoder  = newDecoder()
+	encoders = [effortCount]sync.Pool{
+		effortFull:  {New: func() any { return newEncoder(effortFull) }},
+		effortLight: {New: func() any { return newEncoder(effortLight) }},
+	}
+	decoder = newDecoder()
+)
+
+// effort is how an encoder works. Both make Zstandard frames.
+type effort uint8
+
+const (
+	effortFull  effort = iota // matches, and an entropy code for the rest
+	effortLight               // matches only: twice as fast, and three times as fast to decode
+	effortCount
 )
 
 // encoder compresses one block at a time, on the caller's goroutine. It takes
@@ -36,8 +48,8 @@ func (e *encoder) Write(b []byte) (int, error) {
 
 // encode appends the frame of src to dst. False, which no known input gives,
 // means that the encoder refused: the block is then stored as it is.
-func encode(dst, src []byte) ([]byte, bool) {
-	e := encoders.Get().(*encoder)
+func encode(dst, src []byte, how effort) ([]byte, bool) {
+	e := encoders[how].Get().(*encoder)
 	e.out = dst
 	e.zstd.ResetContentSize(e, int64(len(src)))
 	_, err := e.zstd.Write(src)
@@ -48,14 +60,15 @@ func encode(dst, src []byte) ([]byte, bool) {
 	if err != nil {
 		return dst, false // the encoder is not used again
 	}
-	encoders.Put(e)
+	encoders[how].Put(e)
 	return dst, true
 }
 
 // newEncoder cannot fail: the options are constants.
-func newEncoder() *encoder {
+func newEncoder(how effort) *encoder {
 	enc, err := zstd.NewWriter(nil,
 		zstd.WithEncoderLevel(zstd.SpeedFastest),
+		zstd.WithNoEntropyCompression(how == effortLight),
 		zstd.WithEncoderConcurrency(1),
 		zstd.WithWindowSize(windowBytes),
 		zstd.WithLowerEncoderMem(true),

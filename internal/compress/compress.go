@@ -61,11 +61,15 @@ func NewCodec() *Codec { return &Codec{} }
 // asks for or as it is, and says which it took. It keeps neither slice. An
 // unknown kind stores src as it is.
 func (c *Codec) Compress(dst, src []byte, kind Kind) ([]byte, Kind) {
+	return compressAs(dst, src, kind, effortFull)
+}
+
+func compressAs(dst, src []byte, kind Kind, how effort) ([]byte, Kind) {
 	if kind != Zstd || len(src) == 0 {
 		return append(dst, src...), None
 	}
 	start := len(dst)
-	dst, ok := encode(slices.Grow(dst, len(src)+overAllocBytes), src)
+	dst, ok := encode(slices.Grow(dst, len(src)+overAllocBytes), src, how)
 	if !ok || len(dst)-start > len(src)-len(src)/saveDivisor {
 		return append(dst[:start], src...), None
 	}

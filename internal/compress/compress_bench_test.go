@@ -46,7 +46,7 @@ func BenchmarkFirstUse(b *testing.B) {
 		src := halfCompressible(1, 4096)
 		b.ReportAllocs()
 		for b.Loop() {
-			e := newEncoder()
+			e := newEncoder(effortFull)
 			e.zstd.Reset(e)
 			if _, err := e.zstd.Write(src); err != nil {
 				b.Fatal(err)

@@ -8,6 +8,9 @@
 //   - A [Codec] does the work. It holds no memory of its own: the whole process
 //     shares a pool of encoders and a decoder with a state for each processor,
 //     so that opening a database costs nothing and an idle one keeps nothing.
+//   - A [Stream] compresses the blocks of one file, one after the other. It
+//     finds out from samples whether an entropy code saves enough to be worth
+//     its decoding, and leaves it out where it does not.
 //
 // # The stored form
 //
@@ -24,5 +27,6 @@
 //     than the input could expand to, whatever the input claims.
 //  3. No goroutine is started: everything runs on the caller's.
 //
-// Everything here is safe for concurrent use.
+// Everything here is safe for concurrent use, but a Stream belongs to one
+// goroutine.
 package compress
