@@ -38,7 +38,7 @@ func (p *picker) fromL0(reason Reason, seed *manifest.TableMeta) *Plan {
 		moved := tableBytes(inputs)
 		share := float64(moved) / float64(max(plan.InputBytes(), 1))
 		if large := max(4*p.o.BaseBytesMax, 32*p.o.TargetTableBytes); moved > large && len(inputs) > 1 {
-			share -= 1 // a last resort; an older seed may give less
+			share-- // a last resort; an older seed may give less
 		} else {
 			for _, t := range inputs {
 				skip[t] = true // less of the same would be less efficient

@@ -14,19 +14,19 @@ import (
 type Reason uint8
 
 const (
-	// ReasonScore: a level is larger than its target, or refers to too much of
-	// the value log.
+	// ReasonScore says that a level is larger than its target, or refers to too
+	// much of the value log.
 	ReasonScore Reason = iota
-	// ReasonIntraL0: level 0 has many tables and the way down is taken.
+	// ReasonIntraL0 says that level 0 has many tables and the way down is taken.
 	ReasonIntraL0
-	// ReasonCovered: range tombstones delete whole tables.
+	// ReasonCovered says that range tombstones delete whole tables.
 	ReasonCovered
-	// ReasonDensity: a table is mostly tombstones or expired entries.
+	// ReasonDensity says that a table is mostly tombstones or expired entries.
 	ReasonDensity
-	// ReasonBottom: a table at the bottom of its range holds tombstones or
-	// expired entries that nobody needs any more.
+	// ReasonBottom says that a table at the bottom of its range holds
+	// tombstones or expired entries that nobody needs any more.
 	ReasonBottom
-	// ReasonManual: someone asked for it.
+	// ReasonManual says that someone asked for it.
 	ReasonManual
 )
 

@@ -133,11 +133,11 @@ func sample(rng *rand.Rand, n, keyMax, valueMax int) []iterator.Entry {
 			kind := []base.Kind{base.KindSet, base.KindSet, base.KindDelete, base.KindMerge,
 				base.KindSetPointer, base.KindSet | base.FlagExpiry, base.KindSetPointer | base.FlagExpiry}[rng.IntN(7)]
 			seq := base.SeqNum(1 + rng.IntN(1000))
-			if id := fmt.Sprintf("%s#%d", key, seq); seen[id] {
+			id := fmt.Sprintf("%s#%d", key, seq)
+			if seen[id] {
 				continue
-			} else {
-				seen[id] = true
 			}
+			seen[id] = true
 			entries = append(entries, iterator.Entry{
 				Key:   base.InternalKey{User: key, Trailer: base.MakeTrailer(seq, kind)},
 				Value: payloadFor(rng, kind, valueMax),

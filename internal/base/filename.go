@@ -17,16 +17,16 @@ type SegmentNum uint64
 // FileKind is what a file of a database directory holds.
 type FileKind uint8
 
+// The kinds of files.
 const (
-	// FileUnknown is a name that is none of ours.
-	FileUnknown  FileKind = iota
-	FileLock              // LOCK: held by the owner
-	FileCurrent           // CURRENT: names the MANIFEST in use
-	FileManifest          // MANIFEST-000001
-	FileTable             // 000001.sst
-	FileWAL               // 000001.wal
-	FileVlog              // 000001.vlog
-	FileTemp              // *.tmp: never referenced, removed at open
+	FileUnknown  FileKind = iota // a name that is none of ours
+	FileLock                     // LOCK: held by the owner
+	FileCurrent                  // CURRENT: names the MANIFEST in use
+	FileManifest                 // MANIFEST-000001
+	FileTable                    // 000001.sst
+	FileWAL                      // 000001.wal
+	FileVlog                     // 000001.vlog
+	FileTemp                     // *.tmp: never referenced, removed at open
 )
 
 // Fixed names of a database directory.

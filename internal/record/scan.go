@@ -11,8 +11,8 @@ import (
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
-// ErrStop, returned by the function that Scan calls, ends the scan behind the
-// record just delivered, without an error. The Tail then has CleanEnd set and
+// ErrStop ends a scan, without an error, behind the record just delivered, when
+// the function that Scan calls returns it. The Tail then has CleanEnd set and
 // says nothing of what follows.
 var ErrStop = errors.New("record: stop")
 

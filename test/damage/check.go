@@ -33,7 +33,7 @@ func (s *Store) Check(fsys *vfs.Mem, lowest int, thorough bool) (Outcome, error)
 	store, err := db.Open(dir, &opts)
 	if err != nil {
 		if !Typed(err) {
-			return Outcome{}, fmt.Errorf("Open: %w", err)
+			return Outcome{}, fmt.Errorf("open: %w", err)
 		}
 		if n := fsys.OpenHandles(); n > 0 {
 			return Outcome{}, fmt.Errorf("%d handles open after a failed Open", n)
@@ -47,7 +47,7 @@ func (s *Store) Check(fsys *vfs.Mem, lowest int, thorough bool) (Outcome, error)
 		err = churn(store, s.States[state], lost)
 	}
 	if cerr := store.Close(); cerr != nil && !Typed(cerr) && err == nil {
-		err = fmt.Errorf("Close: %w", cerr)
+		err = fmt.Errorf("close: %w", cerr)
 	}
 	if n := fsys.OpenHandles(); n > 0 && err == nil {
 		err = fmt.Errorf("%d handles open after Close", n)
@@ -57,13 +57,13 @@ func (s *Store) Check(fsys *vfs.Mem, lowest int, thorough bool) (Outcome, error)
 	}
 	store, err = db.Open(dir, &opts)
 	if err != nil {
-		return out, fmt.Errorf("Open for the second time: %w", err)
+		return out, fmt.Errorf("open for the second time: %w", err)
 	}
 	if _, err := compare(store, s.States[state], lost); err != nil {
 		return out, errors.Join(fmt.Errorf("after reopening: %w", err), store.Close())
 	}
 	if cerr := store.Close(); cerr != nil && !Typed(cerr) {
-		return out, fmt.Errorf("Close: %w", cerr)
+		return out, fmt.Errorf("close: %w", cerr)
 	}
 	return out, nil
 }
@@ -87,7 +87,7 @@ func (s *Store) find(store *db.DB, lowest int) (state int, lost map[string]bool,
 func churn(store *db.DB, want *View, lost map[string]bool) error {
 	ctx := context.Background()
 	if err := store.Compact(ctx, db.All()); err != nil && !Typed(err) {
-		return fmt.Errorf("Compact: %w", err)
+		return fmt.Errorf("compact: %w", err)
 	}
 	if err := store.CollectGarbage(ctx, 0); err != nil && !Typed(err) {
 		return fmt.Errorf("CollectGarbage: %w", err)
@@ -234,7 +234,7 @@ func compareSeeks(store *db.DB, want *View) error {
 		}
 		if c.Valid() {
 			if err := compareAt(c, c.Next(), keys, i+1); err != nil {
-				return fmt.Errorf("Next after SeekLT(%q): %w", after, err)
+				return fmt.Errorf("going on after SeekLT(%q): %w", after, err)
 			}
 		}
 	}
