@@ -202,7 +202,8 @@ func (db *DB) finish(j *job) {
 
 // pickOptions are the settings that compactions are picked by.
 func (db *DB) pickOptions(s *readState) (compaction.PickOptions, error) {
-	tombs, err := db.tableRangeDels(s)
+	// What is known of them is enough: they only save work here.
+	tombs, err := db.tableRangeDels(s, func(*manifest.TableMeta) bool { return false })
 	if err != nil {
 		return compaction.PickOptions{}, err
 	}

@@ -77,7 +77,7 @@ func (db *DB) NewCursor(r Range) (*Cursor, error) {
 func (db *DB) newCursor(s *readState, seq base.SeqNum, r Range) (*Cursor, error) {
 	c := &Cursor{db: db, state: s, seq: seq, now: db.now(s.version), rng: r}
 	var err error
-	if c.tombs, err = db.rangeDels(s); err == nil {
+	if c.tombs, err = db.rangeDels(s, r); err == nil {
 		o := sourceOptions{lower: r.lower, fill: true, tombs: c.tombs, seq: seq}
 		if r.bounded {
 			o.upper = r.upper

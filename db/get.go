@@ -128,9 +128,13 @@ func (db *DB) coveringSeq(s *readState, seq base.SeqNum, key []byte) (base.SeqNu
 			newest = max(newest, set.CoveringSeq(key, seq))
 		}
 	}
-	set, err := db.tableRangeDels(s)
-	if err != nil {
-		return 0, err
+	set, ok := s.tombs.cached()
+	if !ok {
+		var err error
+		set, err = db.tableRangeDels(s, func(t *manifest.TableMeta) bool { return t.Contains(key) })
+		if err != nil {
+			return 0, err
+		}
 	}
 	if !set.Empty() {
 		newest = max(newest, set.CoveringSeq(key, seq))

@@ -67,49 +67,64 @@ func newTableTombs(v *manifest.Version) *tableTombs {
 	return &tableTombs{none: true}
 }
 
-// tableRangeDels is the set of range deletes in the tables of s, nil if there
-// are none. An error is not kept: the next call tries again.
-func (db *DB) tableRangeDels(s *readState) (*rangedel.Set, error) {
-	t := s.tombs
+// cached is the set if it is at hand.
+func (t *tableTombs) cached() (set *rangedel.Set, ok bool) {
 	if t.none {
-		return nil, nil
+		return nil, true
 	}
-	if set := t.set.Load(); set != nil {
+	set = t.set.Load()
+	return set, set != nil
+}
+
+// tableRangeDels is the set of range deletes in the tables of s, nil if there
+// are none. A table that cannot be read is an error only for a caller who
+// needs its keys; the others get what is known of the rest. Errors are not
+// kept: the next call tries again.
+func (db *DB) tableRangeDels(s *readState, needs func(*manifest.TableMeta) bool) (*rangedel.Set, error) {
+	t := s.tombs
+	if set, ok := t.cached(); ok {
 		return set, nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if set := t.set.Load(); set != nil {
+	if set, ok := t.cached(); ok {
 		return set, nil
 	}
 	var sets []*rangedel.Set
+	whole := true
 	for _, tables := range s.version.Levels {
 		for _, meta := range tables {
 			if meta.RangeDels == 0 {
 				continue
 			}
 			h, err := db.tables.Get(meta.Num, meta.ID)
-			if err != nil {
+			switch {
+			case err == nil:
+				sets = append(sets, h.RangeDels())
+				h.Release()
+			case needs(meta):
 				return nil, err
+			default:
+				whole = false
 			}
-			sets = append(sets, h.RangeDels())
-			h.Release()
 		}
 	}
 	set := rangedel.Merge(sets...)
-	t.set.Store(set)
+	if whole {
+		t.set.Store(set)
+	}
 	return set, nil
 }
 
-// rangeDels is the set of all range deletes that s can see.
-func (db *DB) rangeDels(s *readState) (*rangedel.Set, error) {
+// rangeDels is the set of all range deletes that s can see in r.
+func (db *DB) rangeDels(s *readState, r Range) (*rangedel.Set, error) {
 	var sets []*rangedel.Set
 	for _, m := range s.mems {
 		if set := m.RangeDels(); !set.Empty() {
 			sets = append(sets, set)
 		}
 	}
-	set, err := db.tableRangeDels(s)
+	set, err := db.tableRangeDels(s, func(t *manifest.TableMeta) bool { return t.Overlaps(r.lower, r.upper) })
 	if err != nil {
 		return nil, err
 	}
