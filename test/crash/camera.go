@@ -12,8 +12,9 @@ import (
 // Image is what a crash left.
 type Image struct {
 	FS      *vfs.Mem
-	Lo, Hi  int // commits that must, and that may, be there
-	Synced  int // commits that survive a power loss after the process died
+	Lo, Hi  int      // commits that must, and that may, be there
+	Synced  int      // commits that survive a power loss after the process died
+	Failed  []*State // what it may hold instead, of commits that failed
 	Now     int64
 	Points  map[string]Span // checkpoints, likewise
 	At      vfs.Op          // the operation that did not take place

@@ -45,7 +45,7 @@ func (c Check) Run(h *History, img *Image, opts db.Options) (again int, err erro
 	if err := w.Open(); err != nil {
 		return 0, err
 	}
-	n, held, err := match(w.Store, h, img.Lo, img.Hi, at.Nanos())
+	n, held, err := match(w.Store, h, img.span(), at.Nanos())
 	if err != nil {
 		return 0, errors.Join(err, w.Store.Close())
 	}
@@ -77,6 +77,9 @@ func (i *Image) at() *Clock {
 	return c
 }
 
+// span is what the image may hold.
+func (i *Image) span() Span { return Span{Lo: i.Lo, Hi: i.Hi, failed: i.Failed} }
+
 // use writes to a recovered store, closes, opens and compares it.
 func (w *Workload) use(now int64) error {
 	w.writes = 1 << 30 // values that there have not been yet
@@ -92,7 +95,7 @@ func (w *Workload) use(now int64) error {
 		return fmt.Errorf("open again: %w", err)
 	}
 	n := w.History.Begun()
-	_, _, err := match(w.Store, w.History, n, n, now)
+	_, _, err := match(w.Store, w.History, Span{Lo: n, Hi: n}, now)
 	return err
 }
 
@@ -114,7 +117,7 @@ func (i *Image) readOnly(h *History, opts db.Options, at *Clock) error {
 		}
 		return err
 	}
-	_, _, err = match(store, h, i.Lo, i.Hi, at.Nanos())
+	_, _, err = match(store, h, i.span(), at.Nanos())
 	return errors.Join(err, changed, store.Close())
 }
 
@@ -131,7 +134,7 @@ func (i *Image) full(h *History, opts db.Options, at *Clock) error {
 		}
 		return err
 	}
-	_, s, err := match(store, h, i.Lo, i.Hi, at.Nanos())
+	_, s, err := match(store, h, i.span(), at.Nanos())
 	if err == nil {
 		if e := store.Put([]byte("more"), make([]byte, 8<<10)); !errors.Is(e, db.ErrDiskFull) {
 			err = fmt.Errorf("a write gave %v", e)
@@ -148,7 +151,7 @@ func (i *Image) full(h *History, opts db.Options, at *Clock) error {
 		return fmt.Errorf("open again: %w", err)
 	}
 	after := NewHistory(s.After([]Write{{Op: 'p', Key: "more", Value: []byte("+")}}, at.Nanos()))
-	_, _, err = match(store, after, 0, 0, at.Nanos())
+	_, _, err = match(store, after, Span{}, at.Nanos())
 	return errors.Join(err, store.Close())
 }
 
@@ -179,7 +182,7 @@ func (i *Image) checkpoint(h *History, opts db.Options, at *Clock, dir string, s
 	if err != nil {
 		return err
 	}
-	_, _, err = match(store, h, span.Lo, span.Hi, at.Nanos())
+	_, _, err = match(store, h, span, at.Nanos())
 	return errors.Join(err, store.Close())
 }
 
@@ -213,16 +216,15 @@ func (c Check) again(h *History, img *Image, n int, opts db.Options) (int, error
 	return len(images), nil
 }
 
-// match finds the state that the store holds among those after lo to hi
-// commits, and after how many it is. Where all commits may be there, so may one
-// more that failed.
-func match(store *db.DB, h *History, lo, hi int, now int64) (int, *State, error) {
+// match finds the state that the store holds among those of a span, and after
+// how many commits it is.
+func match(store *db.DB, h *History, span Span, now int64) (int, *State, error) {
 	got, err := ReadAll(store)
 	if err != nil {
 		return 0, nil, err
 	}
 	var first error
-	for n := hi; n >= lo; n-- {
+	for n := span.Hi; n >= span.Lo; n-- {
 		e := Same(got, h.State(n).Items(now))
 		if e == nil {
 			return n, h.State(n), cross(store, got)
@@ -231,17 +233,17 @@ func match(store *db.DB, h *History, lo, hi int, now int64) (int, *State, error)
 			first = e
 		}
 	}
-	for _, s := range h.Failed() {
-		if hi == h.Begun() && Same(got, s.Items(now)) == nil {
-			return hi, s, cross(store, got)
+	for _, s := range span.failed {
+		if Same(got, s.Items(now)) == nil {
+			return span.Hi, s, cross(store, got)
 		}
 	}
 	for n := h.Begun(); n >= 0; n-- {
 		if Same(got, h.State(n).Items(now)) == nil {
-			return 0, nil, fmt.Errorf("the store holds %d commits, want %d to %d", n, lo, hi)
+			return 0, nil, fmt.Errorf("the store holds %d commits, want %d to %d", n, span.Lo, span.Hi)
 		}
 	}
-	return 0, nil, fmt.Errorf("the store holds no prefix of %d to %d commits; the last: %w", lo, hi, first)
+	return 0, nil, fmt.Errorf("the store holds no prefix of %d to %d commits; the last: %w", span.Lo, span.Hi, first)
 }
 
 // ReadAll scans the store.

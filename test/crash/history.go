@@ -145,6 +145,7 @@ func (h *History) Cut(synced, n int) *History {
 type Span struct {
 	Lo, Hi int
 	Done   bool // of a checkpoint: it returned nil
+	failed []*State
 }
 
 // Begin notes that a commit is about to be made.

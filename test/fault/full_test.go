@@ -140,8 +140,8 @@ func (r *filling) compare() error {
 func (r *filling) images() error {
 	h, now := r.w.History, r.clock.Nanos()
 	for _, img := range []*crash.Image{
-		{FS: r.mem.KillClone(), Lo: h.Acked(), Hi: h.Acked(), Now: now, Kind: "kill"},
-		{FS: r.mem.CrashClone(nil), Lo: h.Synced(), Hi: h.Acked(), Now: now, Kind: "none"},
+		{FS: r.mem.KillClone(), Lo: h.Acked(), Hi: h.Acked(), Now: now, Failed: h.Failed(), Kind: "kill"},
+		{FS: r.mem.CrashClone(nil), Lo: h.Synced(), Hi: h.Acked(), Now: now, Failed: h.Failed(), Kind: "none"},
 	} {
 		if _, err := (crash.Check{Full: true, Use: true}).Run(h, img, r.w.Opts); err != nil {
 			return fmt.Errorf("%w\n%s", err, img.Explain(r.w.Opts))
