@@ -155,13 +155,14 @@ func (i *Image) full(h *History, opts db.Options, at *Clock) error {
 	return errors.Join(err, store.Close())
 }
 
-// Eventually calls write until it succeeds, for as long as a store may take
-// after a full disk got room.
+// Eventually calls write until it succeeds or fails for good, for as long as a
+// store may take after a full disk got room. Meanwhile its memtables may be
+// full, and the error is that of the flush that has not been tried again.
 func Eventually(write func() error) error {
 	start := time.Now()
 	for {
 		err := write()
-		if err == nil || !errors.Is(err, db.ErrDiskFull) || time.Since(start) > 5*time.Second {
+		if err == nil || errors.Is(err, db.ErrReadOnly) || time.Since(start) > 5*time.Second {
 			return err
 		}
 		time.Sleep(5 * time.Millisecond)
