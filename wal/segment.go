@@ -140,6 +140,17 @@ func (s *segment) clean() error {
 	return nil
 }
 
+// trim takes back what was preallocated behind the last record.
+func (s *segment) trim() error {
+	if s.reserved <= s.w.Offset() {
+		return nil
+	}
+	if err := s.f.Truncate(s.w.Offset()); err != nil {
+		return fmt.Errorf("wal: trim %s: %w", fileName(s.num), err)
+	}
+	return nil
+}
+
 func (s *segment) wrap(err error) error {
 	return fmt.Errorf("wal: append to %s: %w", fileName(s.num), err)
 }

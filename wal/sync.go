@@ -86,8 +86,9 @@ func (l *Log) closeOldest(n int) {
 	}
 }
 
-// Close closes the files. It syncs nothing. Further calls do nothing; other
-// methods return base.ErrClosed from now on.
+// Close gives back the space that is preallocated and not used, and closes the
+// files. It syncs nothing. Further calls do nothing; other methods return
+// base.ErrClosed from now on.
 func (l *Log) Close() error {
 	l.syncMu.Lock()
 	defer l.syncMu.Unlock()
@@ -95,6 +96,9 @@ func (l *Log) Close() error {
 		return nil
 	}
 	l.closed = true
+	if l.failure.Load() == nil {
+		l.closeErr = errors.Join(l.closeErr, l.active.trim())
+	}
 	err := fmt.Errorf("wal: %w", base.ErrClosed)
 	l.failure.Store(&err)
 	l.closeOldest(len(l.open))
