@@ -179,9 +179,7 @@ func (it *Iter) fetch(h handle, isIndex bool, from, to uint64) (contents []byte,
 		}
 	}
 	if r.cache != nil && it.opts.Fill {
-		blk, err = r.cache.Load(r.num, h.offset, true, func() (*cache.Block, error) {
-			return r.load(h, stored, isIndex)
-		})
+		blk, err = cache.LoadFrom(r.cache, r.num, h.offset, true, blockSource{r, h, stored, isIndex}, blockSource.load)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -88,10 +88,18 @@ func (r *Reader) cached(h handle, isIndex bool) (*cache.Block, error) {
 	if blk := r.cache.Get(r.num, h.offset); blk != nil {
 		return blk, nil
 	}
-	return r.cache.Load(r.num, h.offset, true, func() (*cache.Block, error) {
-		return r.load(h, nil, isIndex)
-	})
+	return cache.LoadFrom(r.cache, r.num, h.offset, true, blockSource{r, h, nil, isIndex}, blockSource.load)
 }
+
+// blockSource says where a cache block comes from, see load.
+type blockSource struct {
+	r       *Reader
+	h       handle
+	stored  []byte
+	isIndex bool
+}
+
+func (s blockSource) load() (*cache.Block, error) { return s.r.load(s.h, s.stored, s.isIndex) }
 
 // load makes a cache block of the block at h. stored is its stored form, if it
 // is in memory already. Indexes are checked here, once.

@@ -123,10 +123,18 @@ func (c *Cache) insert(b *Block, hash uint64) {
 	}
 	s.guard.RLock()
 	defer s.guard.RUnlock()
-	if k := c.keeper.Load(); k != nil {
+	k := c.keeper.Load()
+	switch {
+	case k == nil:
+	case c.bytes.Load()+cost > capacity-capacity/fullShare && !k.door.pass(hash):
+		c.dropped.Add(1)
+	default:
 		k.set(b, hash, cost)
 	}
 }
+
+// fullShare: with less than 1/32 of the capacity left the keeper counts as full.
+const fullShare = 32
 
 // slack is how far the keeper's queue may exceed the capacity: the keeper
 // weighs a block only when it takes it out of there.

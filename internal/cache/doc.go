@@ -11,9 +11,12 @@
 //     Manes: TinyLFU, ACM TOS 2017). It decides what stays. It is made when more
 //     than a few blocks are to be kept, and replaced when the capacity changes
 //     much.
+//   - The doorkeeper stands before a full keeper and lets a block through that
+//     was missed twice within a while.
 //   - The nursery holds the first blocks, before there is a keeper: a small or
 //     short-lived database never pays for one.
-//   - A flight is a load under way, with those who wait for it.
+//   - A flight is a load under way, with those who wait for it. One that nobody
+//     waited for is used again.
 //
 // # Who holds what
 //
@@ -42,6 +45,8 @@
 //  6. What the keeper holds, its queue included, stays below the capacity plus
 //     an eighth, at least 1 MiB.
 //  7. A load error reaches everybody who waited and nobody else.
+//  8. A flight is used again only if it was taken out of the map, under the
+//     lock that joining takes, before anybody joined: nobody else knows it.
 //
 // A reference that is never released costs nothing but the reuse of its buffer:
 // the garbage collector takes it. A reference released twice is a bug, which

@@ -12,7 +12,7 @@ import (
 const (
 	// countersPerBlock: ristretto advises ten counters for each entry.
 	countersPerBlock  = 10
-	blockBytesTypical = 16 << 10
+	blockBytesTypical = 8 << 10
 	countersMin       = 1 << 9
 	countersMax       = 1 << 26 // 128 MiB of counters: enough for 100 GiB
 
@@ -30,13 +30,14 @@ const (
 type keeper struct {
 	owner   *Cache
 	cache   *ristretto.Cache[uint64, *Block]
-	parity  int         // of two keepers that exist at one time, one is 0 and one is 1
-	sized   int64       // the capacity that the counters were made for
+	parity  int   // of two keepers that exist at one time, one is 0 and one is 1
+	sized   int64 // the capacity that the counters were made for
+	door    doorkeeper
 	closing atomic.Bool // what leaves now is no eviction
 }
 
 func newKeeper(owner *Cache, capacity int64, parity int) *keeper {
-	k := &keeper{owner: owner, parity: parity, sized: capacity}
+	k := &keeper{owner: owner, parity: parity, sized: capacity, door: newDoorkeeper(capacity)}
 	counters := capacity / blockBytesTypical * countersPerBlock
 	cache, err := ristretto.NewCache(&ristretto.Config[uint64, *Block]{
 		NumCounters:            min(max(counters, countersMin), countersMax),

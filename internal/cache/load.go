@@ -1,6 +1,9 @@
 package cache
 
-import "errors"
+import (
+	"errors"
+	"sync"
+)
 
 // Errors of Load itself.
 var (
@@ -18,19 +21,30 @@ type flight struct {
 	err     error
 }
 
-// Load returns the block with a reference for the caller: the kept one, or the
-// one that load returns. Of any number of callers that want the same block at
-// one time, one calls load; the others wait and get the same block, or the
-// same error, which is not remembered. fill says whether the block should be
-// kept; a scan or a compaction does not want that.
+// flights are reused: most are over before anybody joins them.
+var flights = sync.Pool{New: func() any { return new(flight) }}
+
+// Load is [LoadFrom] for a loader that is a closure.
+func (c *Cache) Load(file, off uint64, fill bool, load func() (*Block, error)) (*Block, error) {
+	return LoadFrom(c, file, off, fill, load, callLoader)
+}
+
+func callLoader(load func() (*Block, error)) (*Block, error) { return load() }
+
+// LoadFrom returns the block with a reference for the caller: the kept one, or
+// the one that load makes of from. Of any number of callers that want the same
+// block at one time, one calls load; the others wait and get the same block, or
+// the same error, which is not remembered. fill says whether the block should
+// be kept; a compaction does not want that.
 //
 // load returns a block made by NewBlock, with one reference, which becomes the
 // caller's. If it panics, the panic goes on in its caller and the others get
 // [ErrLoadPanicked]. load must not load the same block.
 //
-// Callers on a hot path call Get first: that needs no closure. Load counts
-// neither hits nor misses.
-func (c *Cache) Load(file, off uint64, fill bool, load func() (*Block, error)) (*Block, error) {
+// Callers on a hot path pass a function that captures nothing, and what it
+// needs by value in from: that allocates no closure. LoadFrom counts neither
+// hits nor misses; whoever wants that calls Get first.
+func LoadFrom[S any](c *Cache, file, off uint64, fill bool, from S, load func(S) (*Block, error)) (*Block, error) {
 	hash := mix(file, off)
 	s := c.shard(hash)
 	if b := c.peek(s, hash, file, off); b != nil {
@@ -44,12 +58,13 @@ func (c *Cache) Load(file, off uint64, fill bool, load func() (*Block, error)) (
 	if s.flights == nil {
 		s.flights = make(map[blockKey]*flight)
 	}
-	f := &flight{fill: fill, err: ErrLoadPanicked}
+	f := flights.Get().(*flight)
+	f.fill, f.err = fill, ErrLoadPanicked
 	s.flights[key] = f
 	s.flightsMu.Unlock()
 
-	defer c.land(s, key, f) // also when load panics
-	f.block, f.err = load()
+	defer c.land(s, key, hash, f) // also when load panics
+	f.block, f.err = load(from)
 	if f.err == nil && f.block == nil {
 		f.err = ErrNoBlock
 	}
@@ -79,8 +94,8 @@ func (f *flight) wait(s *shard, fill bool) (*Block, error) {
 }
 
 // land takes the flight out of the map, gives each waiter a reference, offers
-// the block to the keeper and wakes the waiters.
-func (c *Cache) land(s *shard, key blockKey, f *flight) {
+// the block to the keeper and wakes the waiters. The caller uses f no more.
+func (c *Cache) land(s *shard, key blockKey, hash uint64, f *flight) {
 	s.flightsMu.Lock()
 	delete(s.flights, key)
 	s.flightsMu.Unlock()
@@ -90,10 +105,13 @@ func (c *Cache) land(s *shard, key blockKey, f *flight) {
 			f.block.refs.Add(f.waiters)
 		}
 		if f.fill {
-			c.insert(f.block, mix(key.file, key.off))
+			c.insert(f.block, hash)
 		}
 	}
 	if f.done != nil {
 		close(f.done)
+		return // waiters still read it
 	}
+	*f = flight{}
+	flights.Put(f)
 }
