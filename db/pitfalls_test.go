@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -213,9 +214,9 @@ func TestTombstonesGoAwayByThemselves(t *testing.T) {
 // Badger acknowledged a commit whose value-log sync had failed.
 func TestFailedValueLogSyncFailsTheCommit(t *testing.T) {
 	mem := vfs.NewMem()
-	failing := false
+	var failing atomic.Bool
 	faulty := vfs.NewFaulty(mem, func(op vfs.Op) *vfs.Fault {
-		if failing && op.Kind == vfs.OpSync && strings.HasSuffix(op.Path, ".vlog") {
+		if failing.Load() && op.Kind == vfs.OpSync && strings.HasSuffix(op.Path, ".vlog") {
 			return &vfs.Fault{Err: vfs.ErrInjected}
 		}
 		return nil
@@ -225,7 +226,7 @@ func TestFailedValueLogSyncFailsTheCommit(t *testing.T) {
 	store, err := Open("/db", &opts)
 	must(t, err)
 	must(t, store.Put([]byte("before"), make([]byte, 100<<10)), store.Sync())
-	failing = true
+	failing.Store(true)
 	b := store.NewBatch()
 	must(t, b.Put([]byte("k"), make([]byte, 100<<10))) // more than is embedded in the WAL
 	if err := store.Apply(b, Sync); !errors.Is(err, ErrReadOnly) || !errors.Is(err, vfs.ErrInjected) {
