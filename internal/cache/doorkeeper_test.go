@@ -51,42 +51,47 @@ func TestFullKeeperIsNotBotheredWithBlocksThatComeOnce(t *testing.T) {
 	}
 }
 
-func TestBlockThatIsMissedAgainSoonReachesAFullKeeper(t *testing.T) {
+func TestBlocksThatAreMissedAgainSoonReachAFullKeeper(t *testing.T) {
 	c := full(t, 1, 1000)
 	defer c.Close()
-	for range 10 {
+	// The keeper counts uses late and loses some: it takes a few rounds.
+	for round := range 500 {
+		hits := 0
 		for i := range uint64(200) {
-			use(t, c, 2, i)
+			if use(t, c, 2, i) {
+				hits++
+			}
+		}
+		if hits >= 150 {
+			return
+		}
+		if round == 0 && hits > 0 {
+			t.Fatal("hit at first sight")
 		}
 		settle(c)
 	}
-	hits := 0
-	for i := range uint64(200) {
-		if use(t, c, 2, i) {
-			hits++
-		}
-	}
-	if hits < 100 {
-		t.Fatalf("%d of 200 blocks that were used ten times are kept", hits)
-	}
+	t.Fatal("blocks that are used over and over are not kept")
 }
 
 func TestNewBlocksReplaceOldOnesThatAreUsedNoMore(t *testing.T) {
 	c := full(t, 1, 1000)
 	defer c.Close()
 	rng := rand.New(rand.NewPCG(1, 2))
-	hits := 0
-	for i := range 40_000 {
-		if use(t, c, 2, rng.Uint64N(900)) && i >= 30_000 {
-			hits++
+	for range 100 {
+		hits := 0
+		for i := range 4000 {
+			if use(t, c, 2, rng.Uint64N(900)) {
+				hits++
+			}
+			if i%64 == 0 {
+				settle(c)
+			}
 		}
-		if i%64 == 0 {
-			settle(c)
+		if hits > 3200 {
+			return
 		}
 	}
-	if hits < 8000 {
-		t.Fatalf("%d of the last 10000 reads hit", hits)
-	}
+	t.Fatal("blocks of a file that nobody reads any more stay")
 }
 
 func TestDoorkeeperForgetsWhomItLetThrough(t *testing.T) {
@@ -97,14 +102,32 @@ func TestDoorkeeperForgetsWhomItLetThrough(t *testing.T) {
 			t.Fatalf("visit %d: %v", i, !want)
 		}
 	}
-	d.pass(h)
-	if other := h ^ 1<<40; d.pass(other) || d.pass(h) {
-		t.Fatal("a block got through with the visit of another in the same slot")
+}
+
+func TestDoorkeeperTellsBlocksOfOneSlotApart(t *testing.T) {
+	d := newDoorkeeper(1 << 20)
+	h := mix(1, 1)
+	other := h ^ 1<<40
+	passed := 0
+	for i := range 100 {
+		if d.pass(h + uint64(i)<<41) {
+			t.Fatal("a block got through with the visit of another")
+		}
+		// Two that come in turns do not keep each other out.
+		if d.pass(h) {
+			passed++
+		}
+		if d.pass(other) {
+			passed++
+		}
+	}
+	if passed < 10 {
+		t.Fatalf("%d of 200 passed", passed)
 	}
 }
 
 func TestDoorkeeperIsSizedForItsKeeper(t *testing.T) {
-	for capacity, want := range map[int64]int{0: doorSlotsMin, 320 << 20: 20 << 10, 1 << 50: doorSlotsMax} {
+	for capacity, want := range map[int64]int{0: doorSlotsMin, 320 << 20: 10 << 10, 1 << 50: doorSlotsMax} {
 		if got := len(newDoorkeeper(capacity).slots); got != want {
 			t.Errorf("%d bytes: %d slots, want %d", capacity, got, want)
 		}
