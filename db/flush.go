@@ -223,11 +223,15 @@ func (db *DB) flush(mems []*table) error {
 		})
 		return nil
 	}
-	flushed := make(map[*table]bool, len(mems))
-	for _, m := range mems {
-		flushed[m] = true
+	counted := false
+	drop := func(m *table) bool {
+		if !counted { // before anybody who waits for the flush can look
+			counted = true
+			db.countFlush(out)
+		}
+		return slices.Contains(mems, m)
 	}
-	if err := db.applyTables(edit, out.Tables, prepare, func(m *table) bool { return flushed[m] }); err != nil {
+	if err := db.applyTables(edit, out.Tables, prepare, drop); err != nil {
 		db.forgetDead(pins)
 		return err
 	}
@@ -360,12 +364,16 @@ func (db *DB) removeTables(tables []*manifest.TableMeta) error {
 	return errors.Join(errs...)
 }
 
-// noteFlush tells of a flush that is done.
-func (db *DB) noteFlush(mems []*table, out *compaction.Output, took time.Duration) {
+// countFlush counts a flush whose edit has taken place.
+func (db *DB) countFlush(out *compaction.Output) {
 	m := &db.metrics
 	m.flushes.Add(1)
 	m.flushedBytes.Add(out.Stats.BytesOut)
 	m.valueBytes.Add(out.Stats.SeparatedBytes)
+}
+
+// noteFlush tells of a flush that is done.
+func (db *DB) noteFlush(mems []*table, out *compaction.Output, took time.Duration) {
 	db.opts.Logger.Info("flush", "memtables", len(mems), "entries", out.Stats.EntriesIn,
 		"tables", len(out.Tables), "bytes", out.Stats.BytesOut, "took", took)
 	db.events.post(FlushDone{Memtables: len(mems), Tables: len(out.Tables),
