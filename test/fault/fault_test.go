@@ -2,6 +2,7 @@ package fault
 
 import (
 	"os"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -67,9 +68,18 @@ func TestEveryOperationMayFail(t *testing.T) {
 	t.Logf("%d runs with a fault", done.Load())
 }
 
+// busyMax is how long a run may take in real time, which is milliseconds.
+const busyMax = 2 * time.Minute
+
 // one makes a run; false: there was no fault.
 func one(t *testing.T, k kind, n int64, seed uint64) bool {
 	r := newRun(k, n, seed)
+	// The bubble sees who waits for ever, but not who is busy for ever.
+	watchdog := time.AfterFunc(busyMax, func() {
+		debug.SetTraceback("all")
+		panic("a run does not end: " + r.kind.name)
+	})
+	defer watchdog.Stop()
 	var err error
 	synctest.Test(t, func(*testing.T) { err = r.work(30) })
 	if err == nil {
