@@ -1,6 +1,7 @@
 package damage
 
 import (
+	"bytes"
 	"fmt"
 	"iter"
 	"os"
@@ -137,7 +138,7 @@ func TestCutFilesAreMissedOrReadRight(t *testing.T) {
 	each(t, func(t *testing.T, s *Store, files map[string][]byte) {
 		stride := 97
 		if ci() {
-			stride = 7
+			stride = 17
 		}
 		runAll(t, s, Cuts(files, stride), 4)
 	})
@@ -173,5 +174,37 @@ func TestStaleFilesAndSectorsNeverReadAsData(t *testing.T) {
 			t.Fatal(err)
 		}
 		runAll(t, s, Stale(files, old), 1)
+	})
+}
+
+// A disk that puts a block in the wrong place may take it from another store,
+// whose files have the same names and much the same contents.
+func TestFilesAndSectorsOfAnotherStoreNeverReadAsData(t *testing.T) {
+	others := map[string]map[string][]byte{}
+	for _, s := range mustBuild(t) {
+		files, err := s.contents()
+		if err != nil {
+			t.Fatal(err)
+		}
+		others[s.Name] = files
+	}
+	each(t, func(t *testing.T, s *Store, files map[string][]byte) {
+		cases := func(yield func(Case) bool) {
+			for c := range Stale(files, others[s.Name]) {
+				// What a segment's records are checked against is the id in its
+				// header, and nothing says what that should be: with the header,
+				// which is in the first sector, a segment becomes one of the other
+				// log. To be told from a torn write, the MANIFEST would have to
+				// hold the id of the first segment.
+				if log := c.Files[s.Log]; log != nil && bytes.Equal(log[:64], others[s.Name][s.Log][:64]) {
+					continue
+				}
+				c.Name += ", in another store"
+				if !yield(c) {
+					return
+				}
+			}
+		}
+		runAll(t, s, cases, 5)
 	})
 }
