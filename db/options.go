@@ -74,7 +74,7 @@ type Options struct {
 	// At most 1 GiB. Default: 64 MiB, at most MemoryMax/6.
 	MemtableBytes int64
 	// BlockBytes is the size of a table's block before compression: the unit
-	// of a point read. 1 to 16 MiB. Default: 16 KiB.
+	// of a point read. 1 to 16 MiB. Default: 8 KiB.
 	BlockBytes int
 	// TableBytes is the target size of a table below level 0. Default: 32 MiB.
 	TableBytes int64
@@ -126,7 +126,7 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	setDefault(&c.MemoryMax, 512*mib)
 	setDefault(&c.MemtableBytes, min(64*mib, c.MemoryMax/6))
-	setDefault(&c.BlockBytes, 16*kib)
+	setDefault(&c.BlockBytes, 8*kib)
 	setDefault(&c.TableBytes, 32*mib)
 	setDefault(&c.ValueThreshold, 1*kib)
 	setDefault(&c.FilterBitsPerKey, 10)

@@ -16,7 +16,7 @@ const (
 	keyBytesMax     = 64 << 10
 	payloadBytesMax = 1<<30 + 1<<20 // a value of 1 GiB with room for an expiry
 
-	blockBytesDefault      = 16 << 10
+	blockBytesDefault      = 8 << 10
 	blockBytesMax          = 16 << 20
 	chunkBytesDefault      = 1 << 20
 	chunkBytesMax          = 4 << 20
@@ -35,7 +35,7 @@ const (
 
 // WriterOptions says how a table is written. Zero values mean the defaults.
 type WriterOptions struct {
-	BlockBytes       int     // target for a data block before compression: 1 byte to 16 MiB, 16 KiB
+	BlockBytes       int     // target for a data block before compression: 1 byte to 16 MiB, 8 KiB
 	ChunkBytes       int     // bound for a chunk as stored: up to 4 MiB, 1 MiB
 	RestartInterval  int     // entries from one restart point to the next: up to 128, 16
 	FilterBitsPerKey float64 // 0: no filter
