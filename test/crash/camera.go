@@ -34,6 +34,12 @@ func (i *Image) String() string {
 	return b.String()
 }
 
+// unsettled says that a process died with an edit written to its MANIFEST and
+// not synced: what recovery sees then may be undone by a power loss.
+func (i *Image) unsettled() bool {
+	return i.Kind == "kill" && i.At.Kind == vfs.OpSync && strings.Contains(i.At.Path, "MANIFEST")
+}
+
 // Camera takes images of a file system before the operations of a workload.
 // Safe for concurrent use.
 type Camera struct {

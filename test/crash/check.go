@@ -196,7 +196,7 @@ func (c Check) again(h *History, img *Image, n int, opts db.Options) (int, error
 	at := img.at()
 	w := &Workload{Opts: opts, History: h.Cut(min(img.Synced, n), n), clock: at, rand: rand.New(rand.NewPCG(c.Seed, 5))}
 	w.Opts.FS, w.Opts.Clock, w.writes = mem, at.Now, 1<<30
-	camera := &Camera{FS: mem, History: w.History, Clock: at, Random: 1, ImagesMax: c.Again}
+	camera := &Camera{FS: mem, History: w.History, Clock: at, Random: 2, ImagesMax: 400}
 	camera.Start(c.Seed)
 	err := w.Open()
 	for i := 0; err == nil && i < 6; i++ {
@@ -209,6 +209,9 @@ func (c Check) again(h *History, img *Image, n int, opts db.Options) (int, error
 	if err != nil {
 		return 0, fmt.Errorf("second recovery: %w", err)
 	}
+	// As many of them as are wanted, from everywhere.
+	w.rand.Shuffle(len(images), func(i, j int) { images[i], images[j] = images[j], images[i] })
+	images = images[:min(c.Again, len(images))]
 	for _, i := range images {
 		if _, err := (Check{}).Run(w.History, i, opts); err != nil {
 			return 0, fmt.Errorf("crash while recovering or after: %v\n%w", i, err)

@@ -93,7 +93,7 @@ func develop(t *testing.T, p plan, seed uint64, w *Workload, shots []*Image) int
 					return
 				}
 				c := Check{Use: n%4 == 1, ReadOnly: n%8 == 3, Full: n%8 == 2, Seed: seed + uint64(n)}
-				if n%max(every, 1) == 0 {
+				if n%max(every, 1) == 0 || shots[n].unsettled() {
 					c.Again = each
 				}
 				a, err := c.Run(w.History, shots[n], w.Opts)

@@ -224,7 +224,9 @@ func TestFailedSyncIsNotTriedAgain(t *testing.T) {
 		t.Run(pattern, func(t *testing.T) {
 			mem := vfs.NewMem()
 			faulty := vfs.NewFaulty(mem, nil)
-			store := openStore(t, faulty, nil)
+			// Nothing is flushed yet, so the first sync is not that of a new
+			// file, which would just be given up.
+			store := openStore(t, faulty, func(o *db.Options) { o.MemtableBytes = 256 << 10 })
 			fill(t, store, 0, 40, db.NoSync)
 			var failed atomic.Pointer[string]
 			var again atomic.Bool
