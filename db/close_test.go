@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"reflect"
 	"runtime"
 	"strings"
@@ -240,12 +239,9 @@ func settled(want int) int {
 }
 
 func TestOpeningAndClosingLeavesNothingBehind(t *testing.T) {
-	cycles := 100
+	cycles := 500
 	if testing.Short() {
-		cycles = 30
-	}
-	if os.Getenv("CORDWOOD_CI") != "" {
-		cycles = 500
+		cycles = 50
 	}
 	fs := vfs.NewMem()
 	opts := smallOptions()
