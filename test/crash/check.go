@@ -17,7 +17,7 @@ import (
 
 // Check says how thoroughly an image is checked.
 type Check struct {
-	Use      bool // write to the store, and open it again
+	Use      bool // write to the store, half of the time, and open it again
 	ReadOnly bool // open it read-only first
 	Full     bool // open it on a full disk first
 	Again    int  // crash images to take of the recovery itself
@@ -80,10 +80,10 @@ func (i *Image) at() *Clock {
 // span is what the image may hold.
 func (i *Image) span() Span { return Span{Lo: i.Lo, Hi: i.Hi, failed: i.Failed} }
 
-// use writes to a recovered store, closes, opens and compares it.
+// use writes to a recovered store, or does not, closes, opens and compares it.
 func (w *Workload) use(now int64) error {
 	w.writes = 1 << 30 // values that there have not been yet
-	for i := range 4 {
+	for i := range w.rand.IntN(2) * 4 {
 		if err := w.Commit(1+i*2, i == 2); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
@@ -199,7 +199,7 @@ func (c Check) again(h *History, img *Image, n int, opts db.Options) (int, error
 	camera := &Camera{FS: mem, History: w.History, Clock: at, Random: 2, ImagesMax: 400}
 	camera.Start(c.Seed)
 	err := w.Open()
-	for i := 0; err == nil && i < 6; i++ {
+	for i, n := 0, w.rand.IntN(2)*6; err == nil && i < n; i++ {
 		err = w.Commit(1+i*3, i%3 == 2)
 	}
 	if w.Store != nil {
