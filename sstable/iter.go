@@ -14,8 +14,8 @@ type IterOptions struct {
 	// Fill keeps blocks that were read in the cache.
 	Fill bool
 	// Readahead reads whole chunks from the start, past the cache: compaction,
-	// full scans. Without it an iterator does so after a few blocks in a row
-	// that were not in the cache.
+	// full scans. Without it an iterator reads ahead more and more after a few
+	// blocks in a row that were not in the cache.
 	Readahead bool
 	// Lower and Upper bound the user keys: Lower is part of the range, Upper
 	// is not. nil is no bound. They must stay unchanged until Close.
@@ -52,9 +52,10 @@ type Iter struct {
 	checkLow  bool // keys of the block may be below Lower
 	checkHigh bool // keys of the block may be at or above Upper
 
-	ahead   bool // read whole chunks
-	misses  int  // blocks in a row that were read, in one direction
-	buffers *iterBuffers
+	ahead      bool   // read more than one block at a time
+	aheadBytes uint64 // how much, next time
+	misses     int    // blocks in a row that were read, in one direction
+	buffers    *iterBuffers
 }
 
 var _ iterator.Iterator = (*Iter)(nil)
@@ -234,6 +235,10 @@ func (it *Iter) start() {
 	it.pos = posNone
 	it.misses = 0
 	it.ahead = it.opts.Readahead
+	it.aheadBytes = aheadBytesMin
+	if it.ahead {
+		it.aheadBytes = spanBytesMax
+	}
 }
 
 func (it *Iter) exhausted(pos position) bool {

@@ -11,8 +11,11 @@ import (
 
 const (
 	// aheadAfter is after how many blocks in a row that were not in the cache
-	// an iterator reads whole chunks.
-	aheadAfter = 3
+	// an iterator reads ahead: aheadBytesMin, and each time twice as much, up to
+	// whole chunks. So a scan that ends soon has read twice what it needed, at
+	// most, and a long one makes few system calls.
+	aheadAfter    = 3
+	aheadBytesMin = 64 << 10
 
 	// spanBytesMax bounds what is read ahead: the largest chunk with its
 	// index. A chunk of one huge block is larger, and read without it.
@@ -171,7 +174,8 @@ func (it *Iter) fetch(h handle, isIndex bool, from, to uint64) (contents []byte,
 			it.misses++
 			it.ahead = it.ahead || it.misses > aheadAfter
 		}
-		if it.ahead && to-from <= spanBytesMax {
+		if it.ahead {
+			from, to = it.aheadSpan(h, isIndex, from, to)
 			if err = it.readAhead(from, to); err != nil {
 				return nil, nil, err
 			}
@@ -196,8 +200,33 @@ func (it *Iter) fetch(h handle, isIndex bool, from, to uint64) (contents []byte,
 	return contents, nil, err
 }
 
-// readAhead reads [from, to) into the span.
+// aheadSpan is the part of [from, to) to read with the block at h now: empty
+// if that should be read alone. The span starts with a block that is walked
+// forward from, ends with one that is walked backward from, and is the whole
+// chunk with an index.
+func (it *Iter) aheadSpan(h handle, isIndex bool, from, to uint64) (uint64, uint64) {
+	n := it.aheadBytes
+	switch {
+	case to-from <= n:
+	case isIndex:
+		return 0, 0 // where to go from here is not known
+	case from == h.offset:
+		to = max(h.end(), from+n)
+	default:
+		from = min(h.offset, to-n)
+	}
+	if to-from > spanBytesMax {
+		return 0, 0
+	}
+	it.aheadBytes = min(2*n, spanBytesMax)
+	return from, to
+}
+
+// readAhead reads [from, to) into the span; nothing if that is empty.
 func (it *Iter) readAhead(from, to uint64) error {
+	if from == to {
+		return nil
+	}
 	buf := it.buffers
 	buf.span = resize(buf.span, int(to-from))
 	if err := it.r.readAt(buf.span, from); err != nil {
