@@ -3,6 +3,8 @@ package cache
 import (
 	"math/rand/v2"
 	"testing"
+
+	"github.com/cordwood-db/cordwood/internal/invariants"
 )
 
 const useBytes = blockBytesTypical - overheadBytes
@@ -158,5 +160,28 @@ func BenchmarkHitRatio(b *testing.B) {
 			hits, misses := m.Hits-before.Hits, m.Misses-before.Misses
 			b.ReportMetric(100*float64(hits)/float64(hits+misses), "%hits")
 		})
+	}
+}
+
+func TestMissOfAFullKeeperAllocatesTheBlockOnly(t *testing.T) {
+	if invariants.Enabled {
+		t.Skip("pools of race builds forget at random")
+	}
+	c := full(t, 1, 1000)
+	defer c.Close()
+	type key struct{ file, off uint64 }
+	next := key{file: 3}
+	n := testing.AllocsPerRun(2000, func() {
+		next.off++
+		b, err := LoadFrom(c, next.file, next.off, true, next, func(key) (*Block, error) {
+			return NewBlock(useBytes), nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Release()
+	})
+	if n > 1 {
+		t.Fatalf("%g allocations, want the block", n)
 	}
 }
