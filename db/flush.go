@@ -207,7 +207,12 @@ func (db *DB) flush(mems []*table) error {
 	if err := db.syncValues(); err != nil {
 		return errors.Join(db.fail(err), db.removeTables(out.Tables))
 	}
-	edit := &manifest.Edit{MinSegment: &newest.nextSegment, LastSeq: &last, Discards: out.Discards}
+	id, err := db.segmentID(newest.nextSegment)
+	if err != nil {
+		db.forgetDead(pins)
+		return errors.Join(err, db.removeTables(out.Tables))
+	}
+	edit := &manifest.Edit{MinSegment: &newest.nextSegment, MinSegmentID: id, LastSeq: &last, Discards: out.Discards}
 	for _, meta := range out.Tables {
 		edit.Added = append(edit.Added, manifest.AddedTable{Level: 0, Meta: meta})
 	}

@@ -2,10 +2,12 @@ package db
 
 import (
 	"errors"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/internal/record"
 	"github.com/cordwood-db/cordwood/manifest"
 	"github.com/cordwood-db/cordwood/vlog"
 	"github.com/cordwood-db/cordwood/wal"
@@ -58,7 +60,11 @@ func (db *DB) createWAL() error {
 	segment := w.created.Segment()
 	if db.set.MinSegment() == 0 {
 		// From now on the loss of the log would be noticed.
-		if err := db.apply(&manifest.Edit{MinSegment: &segment}, nil, nil); err != nil {
+		id, err := db.segmentID(segment)
+		if err != nil {
+			return err
+		}
+		if err := db.apply(&manifest.Edit{MinSegment: &segment, MinSegmentID: id}, nil, nil); err != nil {
 			return err
 		}
 	}
@@ -68,6 +74,21 @@ func (db *DB) createWAL() error {
 	defer a.mu.Unlock()
 	a.wal, a.log = w.created, w.created
 	return nil
+}
+
+// segmentID is the random id of a WAL segment's file.
+func (db *DB) segmentID(segment base.SegmentNum) (id uint64, err error) {
+	name := base.FileName(base.FileWAL, uint64(segment))
+	f, err := db.fs.Open(filepath.Join(db.dir, name))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	h, present, err := record.ReadHeader(f, name, base.FileWAL)
+	if err == nil && !present {
+		err = base.Corruptf(name, 0, "header is missing")
+	}
+	return h.ID, err
 }
 
 // valueWriter is the value-log file that takes writes, made if there is none.

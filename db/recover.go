@@ -132,7 +132,10 @@ func (r *recovery) replay() error {
 	r.seqMax = flushed
 	version := set.Current()
 	defer version.Unref()
-	var err error
+	err := r.checkFirstSegment()
+	if err != nil {
+		return err
+	}
 	r.log, err = wal.Replay(r.db.fs, r.db.dir, set.MinSegment(), func(rec wal.ReplayRecord) error {
 		whole, err := r.valuesWhole(version, rec, flushed)
 		if err != nil {
@@ -144,6 +147,27 @@ func (r *recovery) replay() error {
 		return r.replayRecord(rec, flushed)
 	})
 	return err
+}
+
+// checkFirstSegment compares the first segment with what the MANIFEST says of
+// it: each later one is chained to the one before, but this one could come from
+// another store. That it is missing is for the replay to say.
+func (r *recovery) checkFirstSegment() error {
+	segment, want := r.db.set.MinSegment(), r.db.set.MinSegmentID()
+	if want == 0 {
+		return nil
+	}
+	id, err := r.db.segmentID(segment)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case id != want:
+		return base.Corruptf(base.FileName(base.FileWAL, uint64(segment)), 0,
+			"file id %#x, the MANIFEST says %#x: this is the segment of another store, or of another time", id, want)
+	}
+	return nil
 }
 
 // valuesWhole reports whether every value that a record points at is whole.

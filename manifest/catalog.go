@@ -21,6 +21,7 @@ type catalog struct {
 	physical map[base.FileNum]physicalVlog
 
 	minSegment    base.SegmentNum
+	minSegmentID  uint64 // 0: not known
 	lastSeq       base.SeqNum
 	expiryHorizon uint64
 	mergeOperator string
@@ -56,6 +57,7 @@ type change struct {
 	filesAdded, filesRemoved []FileRef
 
 	minSegment    base.SegmentNum
+	minSegmentID  uint64
 	lastSeq       base.SeqNum
 	expiryHorizon uint64
 	mergeOperator string
@@ -74,13 +76,14 @@ func (c *catalog) check(e *Edit, given base.FileNum) (*change, error) {
 	}
 	ch := &change{
 		minSegment:    c.minSegment,
+		minSegmentID:  c.minSegmentID,
 		lastSeq:       c.lastSeq,
 		expiryHorizon: c.expiryHorizon,
 		mergeOperator: c.mergeOperator,
 		nextFile:      max(c.nextFile, e.NextFile),
 	}
 	if e.MinSegment != nil {
-		ch.minSegment = max(ch.minSegment, *e.MinSegment)
+		ch.raiseMinSegment(*e.MinSegment, e.MinSegmentID)
 	}
 	if e.LastSeq != nil {
 		ch.lastSeq = max(ch.lastSeq, *e.LastSeq)
@@ -199,9 +202,20 @@ func (c *catalog) commit(ch *change) {
 		p := c.physical[m.Physical]
 		c.physical[m.Physical] = physicalVlog{m.PhysicalID, p.names + 1}
 	}
-	c.minSegment, c.lastSeq = ch.minSegment, ch.lastSeq
+	c.minSegment, c.minSegmentID, c.lastSeq = ch.minSegment, ch.minSegmentID, ch.lastSeq
 	c.expiryHorizon, c.mergeOperator = ch.expiryHorizon, ch.mergeOperator
 	c.nextFile = ch.nextFile
+}
+
+// raiseMinSegment takes over a newer segment with its id, or the id of the
+// present one.
+func (ch *change) raiseMinSegment(segment base.SegmentNum, id uint64) {
+	switch {
+	case segment > ch.minSegment:
+		ch.minSegment, ch.minSegmentID = segment, id
+	case segment == ch.minSegment && id != 0:
+		ch.minSegmentID = id
+	}
 }
 
 // addCapped is a+b, or the largest number if that does not fit.

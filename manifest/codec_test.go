@@ -32,6 +32,7 @@ func fullEdit() *Edit {
 		VlogRemoved:   []base.FileNum{21, 22},
 		Discards:      map[base.FileNum]uint64{15: 100, 1: 2, 1 << 40: 3},
 		MinSegment:    new(base.SegmentNum(0)),
+		MinSegmentID:  98,
 		LastSeq:       new(base.SeqNum(99)),
 		ExpiryHorizon: new(uint64(0)),
 		MergeOperator: new(""),

@@ -33,7 +33,11 @@ type Edit struct {
 	// MinSegment is the oldest WAL segment that recovery needs, LastSeq a
 	// sequence number that is used up, ExpiryHorizon a time up to which
 	// expired data may be gone. A value below the present one has no effect.
+	//
+	// MinSegmentID is the random id of the file of MinSegment, 0 if it is not
+	// given; it belongs to MinSegment and has no effect without it.
 	MinSegment    *base.SegmentNum
+	MinSegmentID  uint64
 	LastSeq       *base.SeqNum
 	ExpiryHorizon *uint64
 

@@ -105,6 +105,9 @@ func (r *editDecoder) scalar(e *Edit, tag uint64) (known bool) {
 	case tagMinSegment:
 		again = e.MinSegment != nil
 		e.MinSegment = new(base.SegmentNum(r.uint()))
+	case tagMinSegmentID:
+		again = e.MinSegmentID != 0
+		e.MinSegmentID = r.uint64()
 	case tagLastSeq:
 		again = e.LastSeq != nil
 		e.LastSeq = new(base.SeqNum(r.uint()))

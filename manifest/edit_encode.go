@@ -33,6 +33,7 @@ const (
 	tagDiscards      = 12 << 1
 	tagExpiryHorizon = 13 << 1
 	tagMergeOperator = 14 << 1
+	tagMinSegmentID  = 15<<1 | tagOptional
 )
 
 // Flags in the bodies of fields. Part of the file format.
@@ -61,6 +62,10 @@ func (e *Edit) Encode(dst []byte) []byte {
 	}
 	if e.MinSegment != nil {
 		w.uints(tagMinSegment, uint64(*e.MinSegment))
+	}
+	if e.MinSegmentID != 0 {
+		w.body = binary.LittleEndian.AppendUint64(w.body, e.MinSegmentID)
+		w.field(tagMinSegmentID)
 	}
 	if e.LastSeq != nil {
 		w.uints(tagLastSeq, uint64(*e.LastSeq))

@@ -195,6 +195,7 @@ func (v *Version) snapshot(ch *change, nextFile base.FileNum) *Edit {
 	e := &Edit{
 		NextFile:      nextFile,
 		MinSegment:    new(ch.minSegment),
+		MinSegmentID:  ch.minSegmentID,
 		LastSeq:       new(ch.lastSeq),
 		ExpiryHorizon: new(ch.expiryHorizon),
 		MergeOperator: new(ch.mergeOperator),

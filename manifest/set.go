@@ -54,6 +54,7 @@ type Set struct {
 	nextFile   atomic.Uint64
 	lastSeq    atomic.Uint64
 	minSegment atomic.Uint64
+	minID      atomic.Uint64 // of minSegment
 	operator   atomic.Pointer[string]
 	durable    atomic.Bool // CURRENT, MANIFEST and with them current are durable
 
@@ -181,6 +182,7 @@ func (s *Set) start(v *Version) {
 // publish lets readers see v and what goes with it.
 func (s *Set) publish(v *Version) {
 	s.minSegment.Store(uint64(s.catalog.minSegment))
+	s.minID.Store(s.catalog.minSegmentID)
 	s.SetLastSeq(s.catalog.lastSeq)
 	if op := s.catalog.mergeOperator; op != *s.operator.Load() {
 		s.operator.Store(&op)
@@ -224,6 +226,9 @@ func (s *Set) SetLastSeq(seq base.SeqNum) { raise(&s.lastSeq, uint64(seq)) }
 
 // MinSegment is the oldest WAL segment that recovery needs.
 func (s *Set) MinSegment() base.SegmentNum { return base.SegmentNum(s.minSegment.Load()) }
+
+// MinSegmentID is the random id of that segment's file, 0 if it is not known.
+func (s *Set) MinSegmentID() uint64 { return s.minID.Load() }
 
 // MergeOperator is the name of the merge operator that the database needs;
 // empty if none was ever recorded.
