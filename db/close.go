@@ -24,7 +24,7 @@ func (db *DB) Close() error {
 	db.closed = true
 	db.mu.Unlock()
 	defer close(db.done)
-	db.closeErr = db.close()
+	db.closeErr = classify(db.close())
 	return db.closeErr
 }
 

@@ -38,7 +38,7 @@ func Open(dir string, opts *Options) (*DB, error) {
 	}
 	db := newDB(dir, o)
 	if err := db.open(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", dir, err), db.abandon())
+		return nil, classify(errors.Join(fmt.Errorf("open %s: %w", dir, err), db.abandon()))
 	}
 	return db, nil
 }
