@@ -93,6 +93,8 @@ func (db *DB) waitFor(ctx context.Context, done func() (bool, error)) error {
 		switch {
 		case ok || err != nil:
 			return err
+		case db.ctx.Err() != nil:
+			return ErrClosed
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case db.readOnlyErr() != nil:

@@ -15,6 +15,7 @@ import (
 	"github.com/cordwood-db/cordwood/internal/cache"
 	"github.com/cordwood-db/cordwood/internal/commit"
 	"github.com/cordwood-db/cordwood/internal/compress"
+	"github.com/cordwood-db/cordwood/manifest"
 	"github.com/cordwood-db/cordwood/sstable"
 	"github.com/cordwood-db/cordwood/vfs"
 	"github.com/cordwood-db/cordwood/vlog"
@@ -105,6 +106,12 @@ func (db *DB) acquireLock() error {
 			return err
 		}
 	}
+	if db.opts.MustExist {
+		// Before the lock, which makes a file.
+		if exists, err := manifest.Exists(db.fs, db.dir); err != nil || !exists {
+			return errors.Join(err, db.noStore(exists))
+		}
+	}
 	lock, err := db.fs.Lock(path)
 	if err != nil {
 		return lockError(err)
@@ -128,6 +135,14 @@ func syncPath(fsys vfs.FS, dir string) error {
 		}
 		dir = parent
 	}
+}
+
+// noStore is the error for a directory without a store.
+func (db *DB) noStore(exists bool) error {
+	if exists {
+		return nil
+	}
+	return fmt.Errorf("no store in %s: %w", db.dir, fs.ErrNotExist)
 }
 
 func lockError(err error) error {

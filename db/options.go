@@ -71,7 +71,7 @@ type Options struct {
 	// Default: 512 MiB.
 	MemoryMax int64
 	// MemtableBytes is the size at which a memtable is written out as a table.
-	// At most 1 GiB. Default: 64 MiB, at most MemoryMax/6.
+	// At most 1 GiB and a quarter of MemoryMax. Default: 64 MiB, at most a sixth.
 	MemtableBytes int64
 	// BlockBytes is the size of a table's block before compression: the unit
 	// of a point read. 1 to 16 MiB. Default: 8 KiB.
@@ -164,7 +164,7 @@ func (o *Options) check() error {
 	bad(o.MemoryMax >= 64*kib, "MemoryMax %d is below 64 KiB", o.MemoryMax)
 	bad(o.MemtableBytes >= kib, "MemtableBytes %d is below 1 KiB", o.MemtableBytes)
 	bad(o.MemtableBytes <= memtableBytesMax, "MemtableBytes %d is over 1 GiB", o.MemtableBytes)
-	bad(o.MemtableBytes <= o.MemoryMax/2, "MemtableBytes %d is over half of MemoryMax %d", o.MemtableBytes, o.MemoryMax)
+	bad(o.MemtableBytes <= o.MemoryMax/4, "MemtableBytes %d is over a quarter of MemoryMax %d", o.MemtableBytes, o.MemoryMax)
 	bad(o.BlockBytes >= 1 && o.BlockBytes <= 16*mib, "BlockBytes %d is not in 1..16 MiB", o.BlockBytes)
 	bad(o.TableBytes >= kib, "TableBytes %d is below 1 KiB", o.TableBytes)
 	bad(o.FilterBitsPerKey <= 64, "FilterBitsPerKey %g is over 64", o.FilterBitsPerKey)

@@ -65,7 +65,7 @@ func (db *DB) loadManifest() error {
 			db.events.post(LogCut{File: base.FileName(base.FileManifest, uint64(info.Manifest)), Offset: info.CutOffset, Reason: info.CutReason})
 		}
 	case db.opts.ReadOnly || db.opts.MustExist:
-		return fmt.Errorf("no store in %s: %w", db.dir, fs.ErrNotExist)
+		return db.noStore(false)
 	default:
 		if err := syncPath(db.fs, db.dir); err != nil {
 			return err
