@@ -44,6 +44,10 @@ type DB struct {
 	// functions it calls, and inside pipeline.Exclusive.
 	w writer
 
+	// lost are bytes of value-log files that failed flushes left, by logical
+	// file; touched only by the flush worker.
+	lost map[base.FileNum]uint64
+
 	active  activeLogs  // WAL and value-log files that take writes; own mutex
 	stall   throttle    // back-pressure; atomics
 	space   space       // size of the value log; atomics

@@ -190,31 +190,25 @@ func (db *DB) flush(mems []*table) error {
 	if err := db.recordRecovered(); err != nil {
 		return err
 	}
-	out, pins, err := db.writeFlush(mems, &dropped)
+	out, separated, err := db.writeFlush(mems, &dropped)
 	defer func() {
-		for _, num := range pins {
+		for num := range separated {
 			db.active.unpin(num)
 		}
 	}()
 	if err != nil {
-		db.forgetDead(pins)
+		db.loseValues(separated)
 		return err
 	}
-	// The tables point at values that may be nowhere but in memory or in
-	// the page cache.
-	if err := db.flushBuffered(); err != nil {
-		db.forgetDead(pins)
-		return errors.Join(err, db.removeTables(out.Tables))
-	}
-	if err := db.syncValues(); err != nil {
-		return errors.Join(db.fail(err), db.removeTables(out.Tables))
-	}
-	id, err := db.segmentID(newest.nextSegment)
+	id, err := db.settleFlush(newest.nextSegment)
 	if err != nil {
-		db.forgetDead(pins)
+		db.loseValues(separated)
 		return errors.Join(err, db.removeTables(out.Tables))
 	}
 	edit := &manifest.Edit{MinSegment: &newest.nextSegment, MinSegmentID: id, LastSeq: &last, Discards: out.Discards}
+	for num, n := range db.lost {
+		edit.Discards[num] += n
+	}
 	for _, meta := range out.Tables {
 		edit.Added = append(edit.Added, manifest.AddedTable{Level: 0, Meta: meta})
 	}
@@ -239,9 +233,10 @@ func (db *DB) flush(mems []*table) error {
 		return slices.Contains(mems, m)
 	}
 	if err := db.applyTables(edit, out.Tables, prepare, drop); err != nil {
-		db.forgetDead(pins)
+		db.loseValues(separated)
 		return err
 	}
+	clear(db.lost)
 	db.dead.add(dropped)
 	db.noteFlush(mems, out, time.Since(start))
 	db.retireSegments(newest.nextSegment)
@@ -265,9 +260,10 @@ func (db *DB) retireSegments(before base.SegmentNum) {
 	}
 }
 
-// writeFlush writes the tables and collects the pointers that are gone. pins are the value-log files that must not be
-// collected before the edit is applied.
-func (db *DB) writeFlush(mems []*table, dropped *[]base.Pointer) (out *compaction.Output, pins []base.FileNum, err error) {
+// writeFlush writes the tables and collects the pointers that are gone.
+// separated are the bytes of values that went to each value-log file, which is
+// pinned: it must not be collected before the edit is applied.
+func (db *DB) writeFlush(mems []*table, dropped *[]base.Pointer) (out *compaction.Output, separated map[base.FileNum]uint64, err error) {
 	var iters []iterator.Iterator
 	var sets []*rangedel.Set
 	for _, m := range mems {
@@ -285,13 +281,15 @@ func (db *DB) writeFlush(mems []*table, dropped *[]base.Pointer) (out *compactio
 	env := db.compactionEnv(size, values)
 	env.OnDrop = func(p base.Pointer) { *dropped = append(*dropped, p) }
 	env.ValueThreshold = db.opts.ValueThreshold
-	pinned := make(map[base.FileNum]bool)
+	separated = make(map[base.FileNum]uint64)
 	env.Separate = func(key []byte, seq base.SeqNum, expiry uint64, value []byte) (base.Pointer, error) {
-		f, err := db.valueWriterPinned(pinned)
+		f, err := db.valueWriterPinned(separated)
 		if err != nil {
 			return base.Pointer{}, err
 		}
-		return f.Append(key, seq, expiry, value)
+		ptr, err := f.Append(key, seq, expiry, value)
+		separated[f.num] += uint64(ptr.Size)
+		return ptr, err
 	}
 	// The version comes before the snapshots: one opened later sees nothing
 	// older than all that is flushed here.
@@ -304,17 +302,31 @@ func (db *DB) writeFlush(mems []*table, dropped *[]base.Pointer) (out *compactio
 		Bottom:           func(key []byte) bool { return !anyTableHas(version, key, key) },
 		BottomRange:      func(start, end []byte) bool { return !anyTableHas(version, start, end) },
 	})
-	for num := range pinned {
-		pins = append(pins, num)
-	}
-	return out, pins, errors.Join(err, in.Iter.Close())
+	return out, separated, errors.Join(err, in.Iter.Close())
 }
 
-// forgetDead gives up knowing what is dead in files that hold values of a flush
-// that failed.
-func (db *DB) forgetDead(files []base.FileNum) {
-	for _, file := range files {
+// settleFlush makes durable what the tables of a flush point at, which may be
+// nowhere but in memory or in the page cache, and returns the id of the WAL
+// segment that comes after them.
+func (db *DB) settleFlush(next base.SegmentNum) (id uint64, err error) {
+	if err := db.flushBuffered(); err != nil {
+		return 0, err
+	}
+	if err := db.syncValues(); err != nil {
+		return 0, db.fail(err)
+	}
+	return db.segmentID(next)
+}
+
+// loseValues notes that values which a flush moved to the value log are garbage
+// that no compaction will find, because the flush failed.
+func (db *DB) loseValues(separated map[base.FileNum]uint64) {
+	if db.lost == nil {
+		db.lost = make(map[base.FileNum]uint64)
+	}
+	for file, n := range separated {
 		db.dead.forget(file)
+		db.lost[file] += n
 	}
 }
 
@@ -330,19 +342,22 @@ func anyTableHas(v *manifest.Version, start, end []byte) bool {
 }
 
 // valueWriterPinned is valueWriter for a flush: the file is pinned, once, and
-// pinned remembers it.
-func (db *DB) valueWriterPinned(pinned map[base.FileNum]bool) (*valueFile, error) {
+// pinned, whose values are the caller's, remembers it.
+func (db *DB) valueWriterPinned(pinned map[base.FileNum]uint64) (*valueFile, error) {
 	for {
 		f, err := db.valueWriter()
-		if err != nil || pinned[f.num] {
-			return f, err
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := pinned[f.num]; ok {
+			return f, nil
 		}
 		a := &db.active
 		a.mu.Lock()
 		current := a.values == f
 		if current {
 			a.pinLocked(f.num)
-			pinned[f.num] = true
+			pinned[f.num] = 0
 		}
 		a.mu.Unlock()
 		if current {
