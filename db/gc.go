@@ -252,7 +252,9 @@ func (g *collection) remove() error {
 	return g.db.removeFile(base.FileVlog, g.num)
 }
 
-// edit tells the MANIFEST where the records are.
+// edit tells the MANIFEST where the records are. Whatever garbage was on the
+// books when a file was picked is off them now, even if less was found: what
+// remains of an overstatement would have the file picked again and again.
 func (g *collection) edit(victims []*victim) (*manifest.Edit, error) {
 	edit := &manifest.Edit{}
 	kept := make(map[base.FileNum]vlog.LogicalInfo)
@@ -272,7 +274,7 @@ func (g *collection) edit(victims []*victim) (*manifest.Edit, error) {
 			}
 			edit.VlogMoved = append(edit.VlogMoved, manifest.VlogMove{
 				Logical: m.Logical, From: m.Physical, To: g.num, ToID: g.id,
-				Bytes: l.LiveBytes, DeadBytes: g.dead[m.Logical],
+				Bytes: l.LiveBytes, DeadBytes: max(g.dead[m.Logical], m.Discarded),
 				ExpiryMin: l.ExpiryMin, ExpiryMax: l.ExpiryMax, AllExpire: l.AllExpire,
 			})
 		}
