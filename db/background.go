@@ -3,6 +3,7 @@ package db
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -168,13 +169,13 @@ func (db *DB) cleanLoop() {
 		case <-db.cleanC:
 		}
 		for _, f := range db.set.Obsolete() {
+			start := time.Now()
+			db.noteRemoval(f)
 			if err := db.removeFile(f.Kind, f.Num); err != nil {
 				// It is an orphan now, which the next open removes.
 				db.opts.Logger.Warn("cannot remove an obsolete file", "error", err)
 			}
-			// A large unlink can hold up the file system's journal, and with
-			// it the WAL's next sync.
-			if !db.sleep(cleanPause) {
+			if !db.pauseCleaning(time.Since(start)) {
 				return
 			}
 		}
@@ -193,8 +194,35 @@ func (db *DB) removeObsolete() {
 	}
 }
 
-// cleanPause separates removals.
-const cleanPause = 2 * time.Millisecond
+// noteRemoval takes a value-log file that is about to be removed off the books.
+func (db *DB) noteRemoval(f manifest.ObsoleteFile) {
+	if f.Kind != base.FileVlog {
+		return
+	}
+	info, err := db.fs.Stat(filepath.Join(db.dir, base.FileName(f.Kind, uint64(f.Num))))
+	if err != nil {
+		return // the removal will say so
+	}
+	for {
+		old := db.space.doomed.Load()
+		if db.space.doomed.CompareAndSwap(old, max(old-info.Size, 0)) {
+			return
+		}
+	}
+}
+
+// pauseCleaning waits after a removal for as long as it took: a large unlink
+// can hold up the file system's journal, and with it the WAL's next sync. There
+// is no wait while writers are held back, which may be for want of space.
+func (db *DB) pauseCleaning(took time.Duration) bool {
+	if took < cleanPauseMin || math.Float64frombits(db.stall.pressure.Load()) > 0 {
+		return db.ctx.Err() == nil
+	}
+	return db.sleep(took)
+}
+
+// cleanPauseMin is the shortest removal worth a pause.
+const cleanPauseMin = time.Millisecond
 
 // removeFile removes a table or value-log file and what is cached of it.
 func (db *DB) removeFile(kind base.FileKind, num base.FileNum) error {

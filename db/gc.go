@@ -92,7 +92,13 @@ func (db *DB) collect(ctx context.Context, victims []*victim) error {
 	if err != nil {
 		return errors.Join(err, g.abort())
 	}
+	var before uint64
+	for _, v := range victims {
+		before += v.bytes
+	}
+	db.space.doomed.Add(int64(before))
 	if err := db.apply(edit, nil, nil); err != nil {
+		db.space.doomed.Add(-int64(before))
 		var uncertain *manifest.UncertainError
 		if errors.As(err, &uncertain) {
 			g.giveBack()
@@ -103,10 +109,6 @@ func (db *DB) collect(ctx context.Context, victims []*victim) error {
 	g.distrust(victims)
 	for _, file := range edit.VlogRemoved {
 		db.dead.forget(file)
-	}
-	var before uint64
-	for _, v := range victims {
-		before += v.bytes
 	}
 	m := &db.metrics
 	m.collections.Add(1)

@@ -56,7 +56,7 @@ func (db *DB) updatePressureLocked() {
 	p := ramp(float64(len(v.Levels[0])), l0Soft, l0Hard)
 	p = max(p, ramp(float64(db.debt(v))/db.debtUnit(v), debtSoft, debtHard))
 	over := db.opts.SpaceAmpMax - 1
-	p = max(p, ramp(db.amplification(s)-1, over*0.7, over*1.1))
+	p = max(p, ramp(db.amplification(s)-1, over*0.6, over))
 	db.stall.pressure.Store(math.Float64bits(p))
 }
 
