@@ -170,7 +170,6 @@ func (db *DB) cleanLoop() {
 		}
 		for _, f := range db.set.Obsolete() {
 			start := time.Now()
-			db.noteRemoval(f)
 			if err := db.removeFile(f.Kind, f.Num); err != nil {
 				// It is an orphan now, which the next open removes.
 				db.opts.Logger.Warn("cannot remove an obsolete file", "error", err)
@@ -190,23 +189,6 @@ func (db *DB) removeObsolete() {
 	for _, f := range db.set.Obsolete() {
 		if err := db.removeFile(f.Kind, f.Num); err != nil {
 			db.opts.Logger.Warn("cannot remove an obsolete file", "error", err)
-		}
-	}
-}
-
-// noteRemoval takes a value-log file that is about to be removed off the books.
-func (db *DB) noteRemoval(f manifest.ObsoleteFile) {
-	if f.Kind != base.FileVlog {
-		return
-	}
-	info, err := db.fs.Stat(filepath.Join(db.dir, base.FileName(f.Kind, uint64(f.Num))))
-	if err != nil {
-		return // the removal will say so
-	}
-	for {
-		old := db.space.doomed.Load()
-		if db.space.doomed.CompareAndSwap(old, max(old-info.Size, 0)) {
-			return
 		}
 	}
 }

@@ -96,9 +96,7 @@ func (db *DB) collect(ctx context.Context, victims []*victim) error {
 	for _, v := range victims {
 		before += v.bytes
 	}
-	db.space.doomed.Add(int64(before))
 	if err := db.apply(edit, nil, nil); err != nil {
-		db.space.doomed.Add(-int64(before))
 		var uncertain *manifest.UncertainError
 		if errors.As(err, &uncertain) {
 			g.giveBack()

@@ -13,7 +13,6 @@ import (
 type space struct {
 	bytes     atomic.Int64  // records in sealed files
 	discarded atomic.Int64  // of them known to be garbage
-	doomed    atomic.Int64  // in files that no version names, but that are still there
 	counter   atomic.Uint64 // values for the value log
 	share     atomic.Uint64 // float64 bits: how many of them replace another
 }
@@ -167,12 +166,8 @@ func (db *DB) updateSpaceLocked(v *manifest.Version) {
 // runs: below SpaceAmpMax, to leave room for garbage that is not known yet.
 func (db *DB) gcStart() float64 { return 1 + (db.opts.SpaceAmpMax-1)*0.45 }
 
-// spareFiles is how many value-log files of garbage do not count, and
-// spareDoomed how many files that a reader keeps from being removed.
-const (
-	spareFiles  = 1
-	spareDoomed = 2
-)
+// spareFiles is how many value-log files of garbage do not count.
+const spareFiles = 1
 
 // amplification estimates the bytes in the value log for each live one, hidden
 // garbage included, a few files apart.
@@ -193,7 +188,6 @@ func (db *DB) amplification(s *readState) float64 {
 	live := max(bytes-discarded-hidden, 1)
 	// Space comes and goes in files: a few of them are nothing to wait for,
 	// however small the store is.
-	file := float64(db.valueFileBytes())
-	garbage := max(discarded+hidden-spareFiles*file, 0) + max(float64(db.space.doomed.Load())-spareDoomed*file, 0)
+	garbage := max(discarded+hidden-spareFiles*float64(db.valueFileBytes()), 0)
 	return (live + garbage) / live
 }
