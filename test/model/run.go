@@ -56,7 +56,7 @@ func newRun(seed uint64) (*run, error) {
 		SyncInterval:   time.Duration(pick(-1, int64(time.Millisecond), int64(100*time.Millisecond))),
 		CompactionsMax: int(pick(1, 2, 4)),
 		OpenFilesMax:   int(pick(8, 100)),
-		SpaceAmpMax:    float64(pick(105, 125, 300)) / 100,
+		SpaceAmpMax:    float64(pick(110, 125, 300)) / 100,
 	}
 	if r.opts.FilterBitsPerKey = 10; r.rand.IntN(4) == 0 {
 		r.opts.FilterBitsPerKey = -1
