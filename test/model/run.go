@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cordwood-db/cordwood/db"
@@ -20,6 +21,7 @@ type run struct {
 	opts  db.Options
 	store *db.DB
 	now   time.Time
+	clock atomic.Int64 // now, for the store's workers, in nanoseconds since 1970
 
 	want   state
 	synced int     // commits that are known to be durable
@@ -45,8 +47,9 @@ const dir = "/store"
 func newRun(seed uint64) (*run, error) {
 	r := &run{rand: rand.New(rand.NewPCG(seed, 1)), fs: vfs.NewMem(), want: state{}, now: time.Unix(1e9, 0)}
 	pick := func(values ...int64) int64 { return values[r.rand.IntN(len(values))] }
+	r.clock.Store(r.now.UnixNano())
 	r.opts = db.Options{
-		FS: r.fs, Merge: db.Append(), Clock: func() time.Time { return r.now },
+		FS: r.fs, Merge: db.Append(), Clock: func() time.Time { return time.Unix(0, r.clock.Load()) },
 		MemoryMax:      32 << 20,
 		MemtableBytes:  pick(2<<10, 8<<10, 64<<10, 1<<20),
 		BlockBytes:     int(pick(1, 128, 1<<10, 16<<10, 1<<20)),
@@ -86,6 +89,7 @@ func (r *run) note(format string, args ...any) {
 func (r *run) step() error {
 	if r.rand.IntN(50) == 0 {
 		r.now = r.now.Add(time.Duration(r.rand.IntN(3000)) * time.Millisecond)
+		r.clock.Store(r.now.UnixNano())
 	}
 	switch n := r.rand.IntN(1000); {
 	case n < 320:
