@@ -280,7 +280,7 @@ func (r *recovery) replayRecord(rec wal.ReplayRecord, flushed base.SeqNum) error
 		if last <= flushed {
 			continue // commits are flushed whole
 		}
-		if err := r.tableFor(rec.Segment).Apply(h.FirstSeq, ops); err != nil {
+		if err := r.tableFor(rec.Segment).applyOps(h.FirstSeq, ops); err != nil {
 			return r.undecodable(rec, err)
 		}
 		r.writes = true

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -28,6 +29,20 @@ func newTable(sizeBytes int64, older *table) *table {
 	t := &table{Memtable: memtable.New(o)}
 	t.refs.Store(1)
 	return t
+}
+
+// applyOps adds the operations of one commit, all of keyspaces that the table
+// has.
+func (t *table) applyOps(seq base.SeqNum, ops []byte) error {
+	rest, _, err := t.Apply(seq, ops)
+	if err != nil || len(rest) == 0 {
+		return err
+	}
+	ks, err := base.PeekKeyspace(rest)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("keyspace %d is not known", ks)
 }
 
 func (t *table) ref() { t.refs.Add(1) }

@@ -239,7 +239,7 @@ func (db *DB) applyGroup(group []*commit.Request) {
 	for range group {
 		h, ops, next, err := base.DecodeCommit(rest)
 		if err == nil {
-			err = db.w.mem.Apply(h.FirstSeq, ops)
+			err = db.w.mem.applyOps(h.FirstSeq, ops)
 		}
 		if err != nil {
 			// The bytes are those that encode has just made.

@@ -56,7 +56,7 @@ func TestReadersSeeWhatWasPublishedWhileCommitsGoOn(t *testing.T) {
 				ops = base.AppendOp(ops, base.Op{Kind: base.KindSet, Key: fmt.Appendf(nil, style, k), Payload: fmt.Appendf(nil, "commit %d", c)})
 			}
 			ops = base.AppendOp(ops, base.Op{Kind: base.KindRangeDelete, Key: []byte("a"), Payload: []byte("b")})
-			if err := m.Apply(base.SeqNum((c-1)*(keys+1)+1), ops); err != nil {
+			if _, _, err := m.Apply(base.SeqNum((c-1)*(keys+1)+1), ops); err != nil {
 				t.Fatal(err)
 			}
 			published.Store(uint64(c))

@@ -25,6 +25,9 @@ var errSeqNums = errors.New("sequence numbers are used up")
 
 // Options of a new memtable. The zero value is good.
 type Options struct {
+	// Keyspace is the keyspace whose operations the memtable takes.
+	Keyspace uint32
+
 	// SizeBytes is about how large the memtable is meant to become. It may
 	// become larger: its owner decides when to start another.
 	SizeBytes int64
@@ -37,8 +40,9 @@ type Options struct {
 // Memtable is a sorted table of operations in memory. See the package for who
 // may use it when.
 type Memtable struct {
-	arena  arena
-	probes *probeTable // nil once released
+	keyspace uint32
+	arena    arena
+	probes   *probeTable // nil once released
 
 	// mu guards the tree, the skip and tombs. Only the applying goroutine
 	// changes them, so that it may read them without.
@@ -78,6 +82,7 @@ const applyChunk = 64
 // New returns an empty memtable. Release gives its memory back.
 func New(opts Options) *Memtable {
 	m := &Memtable{
+		keyspace:    opts.Keyspace,
 		probes:      probePool.Get().(*probeTable),
 		skip:        bytes.Clone(opts.SkipHint),
 		skipCheckAt: skipFirstEntries,
@@ -91,29 +96,33 @@ func (m *Memtable) newTree() *tree {
 	return btree.NewWithFreeListG(treeDegree, m.less, m.nodes)
 }
 
-// Apply adds the operations of one commit, encoded as package base says; the
-// first has sequence number seq and each next one the number after. It keeps
-// no part of ops. Sequence numbers ascend from call to call.
+// Apply adds the leading run of operations that are of the memtable's keyspace,
+// encoded as package base says; the first has sequence number seq and each next
+// one the number after. rest is what follows that run: empty, or it begins with
+// an operation of another keyspace, which has the sequence number next. rest
+// aliases ops; nothing else of ops is kept. Sequence numbers ascend from call to
+// call. ops that begin with another keyspace come back whole.
 //
 // On an error a part of the operations may have been added. They do no harm as
 // long as their sequence numbers are never published.
-func (m *Memtable) Apply(seq base.SeqNum, ops []byte) error {
+func (m *Memtable) Apply(seq base.SeqNum, ops []byte) (rest []byte, next base.SeqNum, err error) {
 	first := seq
 	it := base.OpIter{B: ops}
 	for more := true; more; {
 		n := 0
 		for n < applyChunk {
+			rest = it.B
 			op, ok, err := it.Next()
 			if err != nil {
-				return fmt.Errorf("memtable: apply at sequence number %d: %w", seq, err)
+				return nil, seq, applyError(seq, err)
 			}
-			if !ok {
+			if !ok || op.Keyspace != m.keyspace {
 				more = false
 				break
 			}
 			isItem, err := m.stage(&m.staged[n], seq, op)
 			if err != nil {
-				return fmt.Errorf("memtable: apply at sequence number %d: %w", seq, err)
+				return nil, seq, applyError(seq, err)
 			}
 			if isItem {
 				n++
@@ -127,15 +136,16 @@ func (m *Memtable) Apply(seq base.SeqNum, ops []byte) error {
 		m.minSeq.CompareAndSwap(0, uint64(first))
 		m.maxSeq.Store(uint64(seq - 1))
 	}
-	return nil
+	return rest, seq, nil
+}
+
+func applyError(seq base.SeqNum, err error) error {
+	return fmt.Errorf("memtable: apply at sequence number %d: %w", seq, err)
 }
 
 // stage copies an operation into the arena and counts it. isItem is false for
 // a range delete, which has no place in the tree.
 func (m *Memtable) stage(dst *item, seq base.SeqNum, op base.Op) (isItem bool, err error) {
-	if op.Keyspace != 0 {
-		return false, fmt.Errorf("keyspace %d is not known", op.Keyspace)
-	}
 	if seq > base.SeqNumMax {
 		return false, errSeqNums
 	}
@@ -198,6 +208,9 @@ func (m *Memtable) insert(staged []item) {
 	}
 	m.mu.Unlock()
 }
+
+// Keyspace is the keyspace whose operations the memtable takes.
+func (m *Memtable) Keyspace() uint32 { return m.keyspace }
 
 // Get returns the newest version of key that visible sees. The payload is valid
 // until Release. It does not look at range deletes: see RangeDels.

@@ -51,7 +51,7 @@ func benchOps(key func([]byte, *rand.Rand, int) []byte, n int) [][]byte {
 func benchTable(b *testing.B, ops [][]byte) *Memtable {
 	m := New(Options{SizeBytes: 64 << 20})
 	for i, op := range ops {
-		if err := m.Apply(base.SeqNum(i+1), op); err != nil {
+		if _, _, err := m.Apply(base.SeqNum(i+1), op); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -92,7 +92,7 @@ func BenchmarkInsertBatchesOf100(b *testing.B) {
 	for b.Loop() {
 		m := New(Options{})
 		for i, op := range ops {
-			if err := m.Apply(base.SeqNum(i*100+1), op); err != nil {
+			if _, _, err := m.Apply(base.SeqNum(i*100+1), op); err != nil {
 				b.Fatal(err)
 			}
 		}

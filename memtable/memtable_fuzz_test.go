@@ -15,11 +15,15 @@ func FuzzApply(f *testing.F) {
 	f.Add(set[:len(set)-1])
 	f.Add(base.AppendOp(set, base.Op{Kind: base.KindRangeDelete, Key: []byte("a"), Payload: []byte("z")}))
 	f.Add(base.AppendOp(set, base.Op{Kind: base.KindSetPointer, Key: []byte("p"), Payload: base.Pointer{File: 1, Size: 5}.Append(nil)}))
+	f.Add(base.AppendOp(set, base.Op{Kind: base.KindSet, Keyspace: 9, Key: []byte("k")}))
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		m := New(Options{})
 		defer m.Release()
-		if err := m.Apply(1, ops); err == nil {
-			it := base.OpIter{B: ops}
+		if rest, next, err := m.Apply(1, ops); err == nil {
+			if ks, err := base.PeekKeyspace(rest); len(rest) > 0 && (err != nil || ks == 0) {
+				t.Fatalf("stopped at keyspace %d, %v", ks, err)
+			}
+			it := base.OpIter{B: ops[:len(ops)-len(rest)]}
 			seq := base.SeqNum(0)
 			for op, ok, _ := it.Next(); ok; op, ok, _ = it.Next() {
 				if seq++; op.Kind == base.KindRangeDelete {
@@ -29,6 +33,9 @@ func FuzzApply(f *testing.F) {
 				if !ok || trailer != base.MakeTrailer(seq, op.Kind) || string(payload) != string(op.Payload) {
 					t.Fatalf("operation %d is not found", seq)
 				}
+			}
+			if next != seq+1 {
+				t.Fatalf("%d operations end at sequence number %d", seq, next)
 			}
 		}
 		m.RangeDels()

@@ -44,8 +44,8 @@ func (b *builder) add(kind base.Kind, key, payload []byte) {
 // commit applies what was added since the last commit.
 func (b *builder) commit(t testing.TB, m *Memtable, first base.SeqNum) {
 	t.Helper()
-	if err := m.Apply(first, b.ops); err != nil {
-		t.Fatal(err)
+	if rest, next, err := m.Apply(first, b.ops); err != nil || len(rest) > 0 || next != b.seq {
+		t.Fatalf("%d bytes left, next sequence number %d, %v", len(rest), next, err)
 	}
 	for i := range b.ops { // Apply may keep none of it
 		b.ops[i] = 0xee
@@ -250,7 +250,7 @@ func TestCursorDoesNotMoveBeforeItIsPositioned(t *testing.T) {
 func TestEmptyMemtable(t *testing.T) {
 	m := New(Options{})
 	defer m.Release()
-	if err := m.Apply(1, nil); err != nil {
+	if rest, next, err := m.Apply(1, nil); err != nil || len(rest) > 0 || next != 1 {
 		t.Fatal(err)
 	}
 	if !m.Empty() || m.MinSeq() != 0 || m.MaxSeq() != 0 || m.Bytes() != 0 || m.RangeDels() != nil {
@@ -310,7 +310,6 @@ func TestApplyRefusesWhatItCannotHold(t *testing.T) {
 		seq  base.SeqNum
 		want error
 	}{
-		"other keyspace":        {op: base.Op{Kind: base.KindSet, Keyspace: 7, Key: []byte("k")}},
 		"long key":              {op: base.Op{Kind: base.KindSet, Key: make([]byte, KeyBytesMax+1)}, want: base.ErrKeyTooLarge},
 		"long range end":        {op: base.Op{Kind: base.KindRangeDelete, Payload: make([]byte, KeyBytesMax+2)}, want: base.ErrKeyTooLarge},
 		"bad pointer":           {op: base.Op{Kind: base.KindSetPointer, Key: []byte("k"), Payload: []byte{1}}},
@@ -319,7 +318,7 @@ func TestApplyRefusesWhatItCannotHold(t *testing.T) {
 		"sequence number above": {op: base.Op{Kind: base.KindSet, Key: []byte("k")}, seq: base.SeqNumMax + 1},
 	} {
 		m := New(Options{})
-		err := m.Apply(max(c.seq, 1), base.AppendOp(nil, c.op))
+		_, _, err := m.Apply(max(c.seq, 1), base.AppendOp(nil, c.op))
 		if err == nil || c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -334,12 +333,66 @@ func TestApplyRefusesWhatItCannotHold(t *testing.T) {
 		t.Errorf("longest key, longest value with an expiry: %v", err)
 	}
 	longest := base.Op{Kind: base.KindRangeDelete, Payload: bytes.Repeat([]byte{0xff}, KeyBytesMax+1)}
-	if err := m.Apply(1, base.AppendOp(nil, longest)); err != nil || m.RangeDels().CoveringSeq(longest.Payload[:KeyBytesMax], 1) != 1 {
+	if _, _, err := m.Apply(1, base.AppendOp(nil, longest)); err != nil || m.RangeDels().CoveringSeq(longest.Payload[:KeyBytesMax], 1) != 1 {
 		t.Errorf("a range that ends behind the last key of all: %v", err)
 	}
 	good := base.AppendOp(nil, base.Op{Kind: base.KindSet, Key: []byte("k"), Payload: []byte("v")})
-	if err := m.Apply(2, good[:len(good)-1]); err == nil {
+	if _, _, err := m.Apply(2, good[:len(good)-1]); err == nil {
 		t.Error("a cut operation was applied")
+	}
+}
+
+// A commit over several keyspaces, in runs of many lengths: each memtable takes
+// its own runs and hands on the rest.
+func TestApplyTakesTheLeadingRunOfItsKeyspace(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 6))
+	mems := map[uint32]*Memtable{}
+	for _, ks := range []uint32{0, 1, 300, 1<<32 - 1} {
+		mems[ks] = New(Options{Keyspace: ks})
+		defer mems[ks].Release()
+		if mems[ks].Keyspace() != ks {
+			t.Fatalf("memtable of keyspace %d is of %d", ks, mems[ks].Keyspace())
+		}
+	}
+	var ops []byte
+	var owner []uint32
+	for ks := range mems {
+		for range 30 {
+			for range 1 + rng.IntN(3*applyChunk) {
+				kind := base.KindSet
+				if rng.IntN(10) == 0 {
+					kind = base.KindRangeDelete
+				}
+				ops = base.AppendOp(ops, base.Op{Kind: kind, Keyspace: ks, Key: []byte("k"), Payload: fmt.Appendf(nil, "z%d", len(owner))})
+				owner = append(owner, ks)
+			}
+			ks = []uint32{0, 1, 300, 1<<32 - 1}[rng.IntN(4)]
+		}
+	}
+	seq := base.SeqNum(1)
+	for rest := ops; len(rest) > 0; {
+		ks, err := base.PeekKeyspace(rest)
+		if err != nil || ks != owner[seq-1] {
+			t.Fatalf("at sequence number %d: keyspace %d, %v", seq, ks, err)
+		}
+		for other, m := range mems {
+			if again, next, err := m.Apply(seq, rest); other != ks && (len(again) != len(rest) || next != seq || err != nil) {
+				t.Fatalf("keyspace %d took operations of %d: %v", other, ks, err)
+			} else if other == ks {
+				rest, seq = again, next
+				break
+			}
+		}
+	}
+	if int(seq-1) != len(owner) {
+		t.Fatalf("%d of %d operations", seq-1, len(owner))
+	}
+	for i, ks := range owner {
+		_, v, ok := mems[ks].Get([]byte("k"), base.SeqNum(i+1))
+		del := mems[ks].RangeDels().CoveringSeq([]byte("k"), base.SeqNum(i+1)) == base.SeqNum(i+1)
+		if !del && (!ok || string(v) != fmt.Sprintf("z%d", i)) {
+			t.Fatalf("operation %d of keyspace %d: %q, %v", i, ks, v, ok)
+		}
 	}
 }
 
@@ -375,7 +428,7 @@ func TestArenaIsFullAtTheLastPosition(t *testing.T) {
 	m := New(Options{})
 	m.arena.slabs.Store(&slabs)
 	for _, kind := range []base.Kind{base.KindSet, base.KindRangeDelete} {
-		err := m.Apply(1, base.AppendOp(nil, base.Op{Kind: kind, Key: []byte("a"), Payload: []byte("b")}))
+		_, _, err := m.Apply(1, base.AppendOp(nil, base.Op{Kind: kind, Key: []byte("a"), Payload: []byte("b")}))
 		if !errors.Is(err, errFull) {
 			t.Fatalf("%v: %v", kind, err)
 		}

@@ -115,6 +115,19 @@ func (it *OpIter) Next() (op Op, ok bool, err error) {
 	return op, true, nil
 }
 
+// PeekKeyspace is the keyspace of the first of the encoded operations. It is an
+// error if there is none; the rest of the operation is not checked.
+func PeekKeyspace(ops []byte) (uint32, error) {
+	if len(ops) == 0 || !Kind(ops[0]).Valid() {
+		return 0, errBadOp
+	}
+	ks, n := binary.Uvarint(ops[1:])
+	if n <= 0 || ks > math.MaxUint32 {
+		return 0, errBadOp
+	}
+	return uint32(ks), nil
+}
+
 // cutBytes splits a length-prefixed byte string off b.
 func cutBytes(b []byte) (s, rest []byte, ok bool) {
 	l, n := binary.Uvarint(b)

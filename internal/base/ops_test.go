@@ -32,6 +32,10 @@ func TestCommitComesBackAsWritten(t *testing.T) {
 	}
 	it := OpIter{B: ops}
 	for i, w := range want {
+		peeked, err := PeekKeyspace(it.B)
+		if err != nil || peeked != w.Keyspace {
+			t.Fatalf("operation %d: keyspace %d, %v; want %d", i, peeked, err, w.Keyspace)
+		}
 		op, ok, err := it.Next()
 		if !ok || err != nil || op.Kind != w.Kind || op.Keyspace != w.Keyspace ||
 			!bytes.Equal(op.Key, w.Key) || !bytes.Equal(op.Payload, w.Payload) {
@@ -67,6 +71,17 @@ func TestCutCommitIsAnErrorAtEveryLength(t *testing.T) {
 		if (err == nil) != ends[n] {
 			t.Fatalf("operations cut at %d: %v", n, err)
 		}
+	}
+}
+
+func TestPeekKeyspaceRefusesWhatNoOperationStartsWith(t *testing.T) {
+	for _, b := range [][]byte{nil, {byte(KindSet)}, {byte(KindSet), 0x80}, {0x7f, 0}, {byte(KindSet), 0x80, 0x80, 0x80, 0x80, 0x10}} {
+		if ks, err := PeekKeyspace(b); err == nil {
+			t.Errorf("% x is of keyspace %d", b, ks)
+		}
+	}
+	if ks, err := PeekKeyspace([]byte{byte(KindSet), 0xff, 0xff, 0xff, 0xff, 0x0f}); err != nil || ks != 1<<32-1 {
+		t.Errorf("the last keyspace: %d, %v", ks, err)
 	}
 }
 
@@ -129,12 +144,16 @@ func FuzzDecodeCommit(f *testing.F) {
 		var again []byte
 		it := OpIter{B: ops}
 		for {
+			peeked, peekErr := PeekKeyspace(it.B)
 			op, ok, err := it.Next()
 			if err != nil {
 				return
 			}
 			if !ok {
 				break
+			}
+			if peekErr != nil || peeked != op.Keyspace {
+				t.Fatalf("keyspace %d was peeked as %d, %v", op.Keyspace, peeked, peekErr)
 			}
 			again = AppendOp(again, op)
 			_, _, _ = SplitPayload(op.Kind, op.Payload)
