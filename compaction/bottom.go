@@ -23,20 +23,20 @@ type older struct {
 	l0     []*manifest.TableMeta
 }
 
-func newOlder(v *manifest.Version, plan *Plan) *older {
+func newOlder(tree *manifest.Tree, plan *Plan) *older {
 	inputs := map[base.FileNum]bool{}
 	plan.Tables(func(_ int, t *manifest.TableMeta) { inputs[t.Num] = true })
 	isInput := func(t *manifest.TableMeta) bool { return inputs[t.Num] }
 
 	o := &older{}
 	if plan.StartLevel == 0 {
-		tables := v.Levels[0]
+		tables := tree.Levels[0]
 		if i := slices.IndexFunc(tables, isInput); i >= 0 {
 			o.l0 = slices.DeleteFunc(slices.Clone(tables[i:]), isInput)
 		}
 	}
 	for l := plan.StartLevel + 1; l < manifest.NumLevels; l++ {
-		tables := v.Overlaps(l, plan.Start, plan.End)
+		tables := tree.Overlaps(l, plan.Start, plan.End)
 		if slices.ContainsFunc(tables, isInput) {
 			tables = slices.DeleteFunc(slices.Clone(tables), isInput)
 		}

@@ -23,9 +23,9 @@ func entry(user string, seq base.SeqNum, kind base.Kind, payload string) iterato
 
 // twoLevels writes tables to L0 and L5 of a new database, and returns a plan to
 // compact all of them.
-func twoLevels(t testing.TB, env *Env) (*manifest.Version, *Plan) {
+func twoLevels(t testing.TB, env *Env) (*manifest.Tree, *Plan) {
 	t.Helper()
-	v := &manifest.Version{}
+	v := &manifest.Tree{}
 	for _, level := range []int{5, 0} {
 		first, target := base.SeqNum(100), uint64(400)
 		if level == 0 {
@@ -48,7 +48,7 @@ func twoLevels(t testing.TB, env *Env) (*manifest.Version, *Plan) {
 		}
 		v.Levels[level] = out.Tables
 	}
-	if err := v.Check(); err != nil {
+	if err := checkTree(v); err != nil {
 		t.Fatal(err)
 	}
 	plan := PickRange(v, Busy{}, PickOptions{TargetTableBytes: 400, BaseBytesMax: 1 << 20}, 0, nil, nil)

@@ -35,9 +35,9 @@ func writeTest(t *testing.T, in Input, p WriteParams) *Output {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &manifest.Version{}
+	v := &manifest.Tree{}
 	v.Levels[6] = out.Tables
-	if err := v.Check(); err != nil {
+	if err := checkTree(v); err != nil {
 		t.Fatal(err)
 	}
 	return out
@@ -116,7 +116,7 @@ func TestTablesOverlapABoundedPartOfTheGrandparents(t *testing.T) {
 	if len(out.Tables) != 3 { // of 4, 4 and 2 grandparents
 		t.Errorf("%d tables", len(out.Tables))
 	}
-	v := &manifest.Version{}
+	v := &manifest.Tree{}
 	v.Levels[6] = gps
 	for _, m := range out.Tables {
 		if n := len(v.Overlaps(6, m.Smallest, m.Largest)); n > 4 {

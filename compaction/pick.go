@@ -17,8 +17,8 @@ import (
 // In this order: tables that range tombstones delete whole; levels over their
 // target, the most urgent first; tables that are mostly tombstones or expired,
 // ahead of levels that are only a little over target; leftovers at the bottom.
-func Pick(v *manifest.Version, busy Busy, o PickOptions) *Plan {
-	p := newPicker(v, busy, o)
+func Pick(tree *manifest.Tree, busy Busy, o PickOptions) *Plan {
+	p := newPicker(tree, busy, o)
 	if plan := p.covered(); plan != nil {
 		return plan
 	}
@@ -41,14 +41,14 @@ func Pick(v *manifest.Version, busy Busy, o PickOptions) *Plan {
 // picker is the state of one call of Pick.
 type picker struct {
 	shape
-	v     *manifest.Version
+	tree  *manifest.Tree
 	o     PickOptions
 	busy  []*Plan
 	taken map[base.FileNum]struct{}
 }
 
-func newPicker(v *manifest.Version, busy Busy, o PickOptions) *picker {
-	p := &picker{v: v, o: o.withDefaults(), busy: busy.Plans, taken: map[base.FileNum]struct{}{}}
+func newPicker(tree *manifest.Tree, busy Busy, o PickOptions) *picker {
+	p := &picker{tree: tree, o: o.withDefaults(), busy: busy.Plans, taken: map[base.FileNum]struct{}{}}
 	base0 := lastLevel
 	for _, q := range busy.Plans {
 		q.Tables(func(_ int, t *manifest.TableMeta) { p.taken[t.Num] = struct{}{} })
@@ -56,7 +56,7 @@ func newPicker(v *manifest.Version, busy Busy, o PickOptions) *picker {
 			base0 = min(base0, q.OutputLevel)
 		}
 	}
-	p.shape = measure(v, p.o, p.isTaken, base0)
+	p.shape = measure(tree, p.o, p.isTaken, base0)
 	return p
 }
 
@@ -81,7 +81,7 @@ func (p *picker) finish(plan *Plan) *Plan {
 	plan.TargetTableBytes = p.o.TargetTableBytes
 	plan.Score = p.score[plan.StartLevel]
 	if out := plan.OutputLevel; out > 0 && out < lastLevel {
-		plan.Grandparents = p.v.Overlaps(out+1, plan.Start, plan.End)
+		plan.Grandparents = p.tree.Overlaps(out+1, plan.Start, plan.End)
 	}
 	plan.TrivialMove = p.trivial(plan)
 	return plan
@@ -140,12 +140,12 @@ func (p *picker) down(level int, reason Reason) *Plan {
 		cost  float64
 	}
 	var seeds []seed
-	for _, t := range p.v.Levels[level] {
+	for _, t := range p.tree.Levels[level] {
 		if p.isTaken(t) {
 			continue
 		}
 		work := t.Size
-		for _, o := range p.v.Overlaps(level+1, t.Smallest, t.Largest) {
+		for _, o := range p.tree.Overlaps(level+1, t.Smallest, t.Largest) {
 			work += o.Size
 		}
 		cost := float64(work) / float64(max(t.Size+t.VlogBytes, 1))
@@ -165,7 +165,7 @@ func (p *picker) down(level int, reason Reason) *Plan {
 func (p *picker) downFrom(level int, t *manifest.TableMeta, reason Reason) *Plan {
 	plan := &Plan{Reason: reason, StartLevel: level, OutputLevel: level + 1}
 	plan.Inputs[0] = []*manifest.TableMeta{t}
-	plan.Inputs[1] = p.v.Overlaps(level+1, t.Smallest, t.Largest)
+	plan.Inputs[1] = p.tree.Overlaps(level+1, t.Smallest, t.Largest)
 	if plan = p.finish(plan); plan == nil || plan.TrivialMove {
 		return plan
 	}
@@ -179,7 +179,7 @@ const inputTargets = 25
 // widen returns the plan with more tables of its start level, where that takes
 // no more of the output level; nil if there are none.
 func (p *picker) widen(plan *Plan) *Plan {
-	wide := p.v.Overlaps(plan.StartLevel, plan.Start, plan.End)
+	wide := p.tree.Overlaps(plan.StartLevel, plan.Start, plan.End)
 	if bytes.Compare(wide[0].Smallest, plan.Start) < 0 {
 		wide = wide[1:]
 	}
@@ -197,7 +197,7 @@ func (p *picker) widen(plan *Plan) *Plan {
 	if next = p.finish(next); next == nil {
 		return nil
 	}
-	if len(p.v.Overlaps(next.OutputLevel, next.Start, next.End)) != len(plan.Inputs[1]) {
+	if len(p.tree.Overlaps(next.OutputLevel, next.Start, next.End)) != len(plan.Inputs[1]) {
 		return nil
 	}
 	return next
@@ -206,7 +206,7 @@ func (p *picker) widen(plan *Plan) *Plan {
 // nothingBelow reports whether no table deeper than level meets t's range.
 func (p *picker) nothingBelow(level int, t *manifest.TableMeta) bool {
 	for l := level + 1; l < manifest.NumLevels; l++ {
-		if len(p.v.Overlaps(l, t.Smallest, t.Largest)) > 0 {
+		if len(p.tree.Overlaps(l, t.Smallest, t.Largest)) > 0 {
 			return false
 		}
 	}

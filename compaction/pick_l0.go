@@ -16,7 +16,7 @@ import (
 // the base level for each byte moved. seed restricts it to the set of one
 // table.
 func (p *picker) fromL0(reason Reason, seed *manifest.TableMeta) *Plan {
-	tables := p.v.Levels[0]
+	tables := p.tree.Levels[0]
 	var best *Plan
 	var bestShare float64
 	skip := map[*manifest.TableMeta]bool{} // in a set that was looked at
@@ -31,7 +31,7 @@ func (p *picker) fromL0(reason Reason, seed *manifest.TableMeta) *Plan {
 		plan := &Plan{Reason: reason, StartLevel: 0, OutputLevel: p.base}
 		plan.Inputs[0] = inputs
 		plan.setRange()
-		plan.Inputs[1] = p.v.Overlaps(p.base, plan.Start, plan.End)
+		plan.Inputs[1] = p.tree.Overlaps(p.base, plan.Start, plan.End)
 		if plan = p.finish(plan); plan == nil {
 			continue
 		}
@@ -54,7 +54,7 @@ func (p *picker) fromL0(reason Reason, seed *manifest.TableMeta) *Plan {
 // closeL0 returns the table at index i of level 0 with all older ones that it
 // needs, newest first; nil if one of them is taken.
 func (p *picker) closeL0(i int) []*manifest.TableMeta {
-	tables := p.v.Levels[0]
+	tables := p.tree.Levels[0]
 	var set []*manifest.TableMeta
 	for j := i; j < len(tables); j++ {
 		t := tables[j]
@@ -83,7 +83,7 @@ const (
 // as the work for each table saved goes down, so that one large table is not
 // rewritten for the sake of a few small ones.
 func (p *picker) intraL0() *Plan {
-	tables := p.v.Levels[0]
+	tables := p.tree.Levels[0]
 	i := slices.IndexFunc(tables, func(t *manifest.TableMeta) bool { return !p.isTaken(t) })
 	if i < 0 {
 		return nil

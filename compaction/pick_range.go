@@ -12,18 +12,18 @@ import (
 // A caller goes through the levels from 0 down, and stays at a level until the
 // answer is nil: nothing is left to do there, or, if busy is not empty, what is
 // left collides with it and the caller asks again later.
-func PickRange(v *manifest.Version, busy Busy, o PickOptions, level int, start, end []byte) *Plan {
+func PickRange(tree *manifest.Tree, busy Busy, o PickOptions, level int, start, end []byte) *Plan {
 	if level < 0 || level >= manifest.NumLevels {
 		return nil
 	}
-	p := newPicker(v, busy, o)
+	p := newPicker(tree, busy, o)
 	deepest := 0
-	for l := range v.Levels {
-		if len(v.Overlaps(l, start, end)) > 0 {
+	for l := range tree.Levels {
+		if len(tree.Overlaps(l, start, end)) > 0 {
 			deepest = l
 		}
 	}
-	for _, t := range v.Overlaps(level, start, end) {
+	for _, t := range tree.Overlaps(level, start, end) {
 		if p.isTaken(t) {
 			continue
 		}

@@ -33,7 +33,7 @@ import (
 // its inputs are listed as in a plan. Commands: pick, range <level> <start>
 // <end>, debt, shape. UPDATE_TESTDATA=1 rewrites the answers.
 type pickCase struct {
-	v    *manifest.Version
+	v    *manifest.Tree
 	o    PickOptions
 	busy Busy
 	dels []rangedel.Tombstone
@@ -51,7 +51,7 @@ func TestPickDoesAsDrawn(t *testing.T) {
 
 // answer carries out one case.
 func answer(text string) (string, error) {
-	c := pickCase{v: &manifest.Version{}}
+	c := pickCase{v: &manifest.Tree{}}
 	c.o = PickOptions{L0Trigger: 4, BaseBytesMax: 64 << 20, TargetTableBytes: 8 << 20, Ratio: 10, SnapshotMin: base.SeqNumMax}
 	for _, line := range strings.Split(text, "\n") {
 		f := strings.Fields(line)
@@ -199,7 +199,7 @@ func (c *pickCase) running(line string) error {
 }
 
 func (c *pickCase) command(f []string) (string, error) {
-	if err := c.v.Check(); err != nil {
+	if err := checkTree(c.v); err != nil {
 		return "", err
 	}
 	var plan *Plan
@@ -312,8 +312,8 @@ func TestPicksComeToAnEnd(t *testing.T) {
 }
 
 // randomVersion is a version of fake tables over four-digit keys.
-func randomVersion(rng *rand.Rand) *manifest.Version {
-	v := &manifest.Version{}
+func randomVersion(rng *rand.Rand) *manifest.Tree {
+	v := &manifest.Tree{}
 	num := base.FileNum(0)
 	table := func(lo, hi int, seq base.SeqNum) *manifest.TableMeta {
 		num++
@@ -352,7 +352,7 @@ func randomVersion(rng *rand.Rand) *manifest.Version {
 
 // fakeRun is the edit that running the plan on real tables would give, roughly:
 // what can be dropped for sure is gone, nothing else.
-func fakeRun(v *manifest.Version, plan *Plan, o PickOptions, num *base.FileNum) *manifest.Edit {
+func fakeRun(v *manifest.Tree, plan *Plan, o PickOptions, num *base.FileNum) *manifest.Edit {
 	edit := &manifest.Edit{}
 	sum := manifest.TableMeta{SeqMin: base.SeqNumMax}
 	plan.Tables(func(level int, m *manifest.TableMeta) {

@@ -28,7 +28,7 @@ func (p *picker) covered() *Plan {
 	if p.o.RangeDels.Empty() {
 		return nil
 	}
-	for l := range p.v.Levels {
+	for l := range p.tree.Levels {
 		drop := p.coveredOf(l)
 		if len(drop) == 0 {
 			continue
@@ -53,13 +53,13 @@ func (p *picker) coveredOf(level int) (drop []*manifest.TableMeta) {
 		}
 	}
 	frags := p.o.RangeDels.Fragments()
-	if level == 0 || len(p.v.Levels[level]) <= len(frags) {
-		add(p.v.Levels[level])
+	if level == 0 || len(p.tree.Levels[level]) <= len(frags) {
+		add(p.tree.Levels[level])
 		return drop
 	}
 	var last *manifest.TableMeta // reaches into the next fragment, perhaps
 	for _, f := range frags {
-		tables := p.v.Overlaps(level, f.Start, f.End)
+		tables := p.tree.Overlaps(level, f.Start, f.End)
 		if len(tables) > 0 && tables[0] == last {
 			tables = tables[1:]
 		}
@@ -103,7 +103,7 @@ func coversUpTo(set *rangedel.Set, start, end []byte, above, visible base.SeqNum
 // dense picks a table that is mostly tombstones or expired entries and has
 // something below that they hide.
 func (p *picker) dense() *Plan {
-	for l, tables := range p.v.Levels[:lastLevel] {
+	for l, tables := range p.tree.Levels[:lastLevel] {
 		for _, t := range tables {
 			if p.isTaken(t) || !p.isDense(t) || p.nothingBelow(l, t) {
 				continue
@@ -134,7 +134,7 @@ func (p *picker) isDense(t *manifest.TableMeta) bool {
 // compacted for their sake.
 func (p *picker) hidesMuch(t *manifest.TableMeta) bool {
 	var below uint64
-	for _, tables := range p.v.Levels[1:] {
+	for _, tables := range p.tree.Levels[1:] {
 		for _, t := range tables {
 			below += t.Entries
 		}
@@ -178,7 +178,7 @@ func (p *picker) worthRewriting(t *manifest.TableMeta, level int, part float64) 
 // leftovers picks a table with nothing below it to be rewritten in place.
 func (p *picker) leftovers() *Plan {
 	for l := 1; l < manifest.NumLevels; l++ {
-		for _, t := range p.v.Levels[l] {
+		for _, t := range p.tree.Levels[l] {
 			if p.isTaken(t) || !p.worthRewriting(t, l, bottomGarbagePart) {
 				continue
 			}

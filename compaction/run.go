@@ -14,14 +14,15 @@ import (
 	"github.com/cordwood-db/cordwood/sstable"
 )
 
-// Run carries out plan, which was picked from v or from a version before it
-// whose tables of the plan are all in v, and returns the edit that puts its
-// effect in place. The caller holds a reference to v and applies the edit.
+// Run carries out plan, which was picked from tree or from an older state of it
+// that shares all tables of the plan, and returns the edit that puts its effect
+// in place. The caller holds a reference to a version with tree, and applies
+// the edit.
 //
 // snapshots are as in WriteParams, now as in its Now. On an error nothing has
 // changed: inputs are as they were, outputs are removed as far as possible.
 // Damage in an input is a *base.CorruptionError.
-func Run(ctx context.Context, env *Env, v *manifest.Version, plan *Plan, snapshots []base.SeqNum, now uint64) (*manifest.Edit, Stats, error) {
+func Run(ctx context.Context, env *Env, tree *manifest.Tree, plan *Plan, snapshots []base.SeqNum, now uint64) (*manifest.Edit, Stats, error) {
 	edit := &manifest.Edit{}
 	plan.Tables(func(level int, t *manifest.TableMeta) {
 		edit.Deleted = append(edit.Deleted, manifest.DeletedTable{Level: level, Num: t.Num})
@@ -36,7 +37,7 @@ func Run(ctx context.Context, env *Env, v *manifest.Version, plan *Plan, snapsho
 	case plan.DeleteOnly:
 		stats, err = runDrop(env, plan, edit)
 	default:
-		stats, err = runMerge(ctx, env, v, plan, snapshots, now, edit)
+		stats, err = runMerge(ctx, env, tree, plan, snapshots, now, edit)
 	}
 	if err != nil {
 		return nil, stats, fmt.Errorf("compaction: %s: %w", plan, err)
@@ -65,12 +66,12 @@ func runDrop(env *Env, plan *Plan, edit *manifest.Edit) (stats Stats, err error)
 	return stats, nil
 }
 
-func runMerge(ctx context.Context, env *Env, v *manifest.Version, plan *Plan, snapshots []base.SeqNum, now uint64, edit *manifest.Edit) (Stats, error) {
-	in, err := openInputs(env.Tables, v, plan)
+func runMerge(ctx context.Context, env *Env, tree *manifest.Tree, plan *Plan, snapshots []base.SeqNum, now uint64, edit *manifest.Edit) (Stats, error) {
+	in, err := openInputs(env.Tables, tree, plan)
 	if err != nil {
 		return Stats{}, err
 	}
-	below := newOlder(v, plan)
+	below := newOlder(tree, plan)
 	out, err := WriteTables(ctx, env, in.input(), WriteParams{
 		Snapshots:        snapshots,
 		Now:              now,
@@ -122,7 +123,7 @@ type inputs struct {
 // openInputs opens the plan's tables: those of level 0 all at once, those of
 // other levels one after another as the merge gets to them. On an error nothing
 // stays open.
-func openInputs(cache *sstable.TableCache, v *manifest.Version, plan *Plan) (in *inputs, err error) {
+func openInputs(cache *sstable.TableCache, tree *manifest.Tree, plan *Plan) (in *inputs, err error) {
 	in = &inputs{cache: cache}
 	defer func() {
 		if err != nil {
@@ -157,8 +158,8 @@ func openInputs(cache *sstable.TableCache, v *manifest.Version, plan *Plan) (in 
 	}
 	// Range tombstones of other tables hide entries just as well. Those that
 	// lie below are older than all that is in the inputs: they do no harm.
-	for l := range v.Levels {
-		for _, t := range v.Overlaps(l, plan.Start, plan.End) {
+	for l := range tree.Levels {
+		for _, t := range tree.Overlaps(l, plan.Start, plan.End) {
 			if slices.Contains(isInput, t.Num) {
 				continue
 			}

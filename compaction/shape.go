@@ -28,12 +28,12 @@ type shape struct {
 // measure computes the shape. taken tells which tables are being compacted;
 // base0 bounds the base level from above: the output level of compactions of
 // level 0 that are running.
-func measure(v *manifest.Version, o PickOptions, taken func(*manifest.TableMeta) bool, base0 int) shape {
+func measure(tree *manifest.Tree, o PickOptions, taken func(*manifest.TableMeta) bool, base0 int) shape {
 	var s shape
 	first := lastLevel
 	var largest uint64
-	for l := range v.Levels {
-		for _, t := range v.Levels[l] {
+	for l := range tree.Levels {
+		for _, t := range tree.Levels[l] {
 			if !taken(t) {
 				s.weight[l] += t.Size + t.VlogBytes
 				s.vlog[l] += t.VlogBytes
@@ -42,14 +42,14 @@ func measure(v *manifest.Version, o PickOptions, taken func(*manifest.TableMeta)
 				}
 			}
 		}
-		if l > 0 && len(v.Levels[l]) > 0 {
+		if l > 0 && len(tree.Levels[l]) > 0 {
 			first = min(first, l)
 			s.last = l
-			largest = max(largest, v.LevelWeight(l))
+			largest = max(largest, tree.LevelWeight(l))
 		}
 	}
 	s.setTargets(largest, min(first, base0), o)
-	s.setScores(v, o)
+	s.setScores(tree, o)
 	return s
 }
 
@@ -70,7 +70,7 @@ func (s *shape) setTargets(largest uint64, first int, o PickOptions) {
 	s.base = min(s.base, first)
 }
 
-func (s *shape) setScores(v *manifest.Version, o PickOptions) {
+func (s *shape) setScores(tree *manifest.Tree, o PickOptions) {
 	s.raw[0] = max(float64(s.count0)/float64(o.L0Trigger), float64(s.weight[0])/(2*float64(o.BaseBytesMax)))
 	for l := s.base; l < lastLevel; l++ {
 		switch {
@@ -81,7 +81,7 @@ func (s *shape) setScores(v *manifest.Version, o PickOptions) {
 			s.raw[l] = float64(s.weight[l]) / float64(s.target[l])
 		}
 	}
-	if l := s.slackLevel(v, o); l >= 0 {
+	if l := s.slackLevel(tree, o); l >= 0 {
 		s.raw[l] = max(s.raw[l], 1)
 	}
 	for l := 0; l < lastLevel; l++ {
@@ -95,7 +95,7 @@ func (s *shape) setScores(v *manifest.Version, o PickOptions) {
 
 // slackLevel is the level that refers to most of the value log, if those above
 // the last one together refer to more than the slack allows; -1 otherwise.
-func (s *shape) slackLevel(v *manifest.Version, o PickOptions) int {
+func (s *shape) slackLevel(tree *manifest.Tree, o PickOptions) int {
 	if s.last == 0 {
 		return -1
 	}
@@ -107,7 +107,7 @@ func (s *shape) slackLevel(v *manifest.Version, o PickOptions) int {
 			most = l
 		}
 	}
-	if float64(above) <= o.SpaceSlack*float64(v.LevelWeight(s.last)) {
+	if float64(above) <= o.SpaceSlack*float64(tree.LevelWeight(s.last)) {
 		return -1
 	}
 	return most
@@ -115,16 +115,16 @@ func (s *shape) slackLevel(v *manifest.Version, o PickOptions) int {
 
 // Debt estimates the table bytes that must still be rewritten until no level
 // is over its target, for slowing writers down. It is 0 where none is.
-func Debt(v *manifest.Version, o PickOptions) (bytes uint64) {
+func Debt(tree *manifest.Tree, o PickOptions) (bytes uint64) {
 	o = o.withDefaults()
-	s := measure(v, o, func(*manifest.TableMeta) bool { return false }, lastLevel)
+	s := measure(tree, o, func(*manifest.TableMeta) bool { return false }, lastLevel)
 	var carry, weight float64 // table bytes and weight that come down from above
 	if s.raw[0] > 1 {
-		carry, weight = float64(v.LevelBytes(0)), float64(s.weight[0])
-		bytes += v.LevelBytes(0) + min(v.LevelBytes(s.base), uint64(carry*o.Ratio))
+		carry, weight = float64(tree.LevelBytes(0)), float64(s.weight[0])
+		bytes += tree.LevelBytes(0) + min(tree.LevelBytes(s.base), uint64(carry*o.Ratio))
 	}
 	for l := s.base; l < lastLevel; l++ {
-		size, have := float64(v.LevelBytes(l))+carry, float64(s.weight[l])+weight
+		size, have := float64(tree.LevelBytes(l))+carry, float64(s.weight[l])+weight
 		over := have - float64(s.target[l])
 		if over <= 0 || have == 0 {
 			carry, weight = 0, 0
@@ -133,7 +133,7 @@ func Debt(v *manifest.Version, o PickOptions) (bytes uint64) {
 		// Of what is over target, the share that is table bytes moves down
 		// and takes with it what it overlaps of the next level.
 		carry, weight = size*over/have, over
-		below := float64(v.LevelBytes(l+1)) * min(1, over/have)
+		below := float64(tree.LevelBytes(l+1)) * min(1, over/have)
 		bytes += uint64(carry + min(below, carry*o.Ratio))
 	}
 	return bytes

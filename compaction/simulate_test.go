@@ -17,7 +17,7 @@ import (
 // costs.
 type simulation struct {
 	t       *testing.T
-	v       *manifest.Version
+	v       *manifest.Tree
 	o       PickOptions
 	num     base.FileNum
 	overlap bool // a flush overwrites: bytes of equal keys merge into one
@@ -149,7 +149,7 @@ func (s *simulation) String() string {
 }
 
 func TestSequentialLoadIsOnlyMoved(t *testing.T) {
-	s := &simulation{t: t, v: &manifest.Version{}, o: PickOptions{SnapshotMin: base.SeqNumMax}}
+	s := &simulation{t: t, v: &manifest.Tree{}, o: PickOptions{SnapshotMin: base.SeqNumMax}}
 	for i := range uint64(60) {
 		s.flush(i*1000, i*1000+999, 32<<20, 0)
 	}
@@ -169,7 +169,7 @@ func TestRandomLoadIsWrittenAFewTimes(t *testing.T) {
 		{60, PickOptions{}, 5},
 		{60, PickOptions{L0Trigger: 4, BaseBytesMax: 64 << 20}, 7.2},
 	} {
-		s := &simulation{t: t, v: &manifest.Version{}, o: c.o}
+		s := &simulation{t: t, v: &manifest.Tree{}, o: c.o}
 		s.o.SnapshotMin = base.SeqNumMax
 		for range c.flushes {
 			s.flush(0, 1<<36, 32<<20, 0)
@@ -184,7 +184,7 @@ func TestRandomLoadIsWrittenAFewTimes(t *testing.T) {
 func TestOverwritesLeaveLittleGarbageInTheValueLog(t *testing.T) {
 	// A million values of 1 KiB, overwritten 10 times at random.
 	const keys = 1 << 20
-	s := &simulation{t: t, overlap: true, v: &manifest.Version{}, o: PickOptions{SnapshotMin: base.SeqNumMax, TargetTableBytes: 8 << 20}}
+	s := &simulation{t: t, overlap: true, v: &manifest.Tree{}, o: PickOptions{SnapshotMin: base.SeqNumMax, TargetTableBytes: 8 << 20}}
 	worst := 0.0
 	for i := range 160 {
 		s.flush(0, keys-1, 4<<20, 64<<20)

@@ -49,7 +49,7 @@ type tree struct {
 	t    testing.TB
 	rng  *rand.Rand
 	env  *Env
-	v    *manifest.Version
+	v    *manifest.Tree
 	last base.SeqNum
 
 	all      history // everything ever written
@@ -66,7 +66,7 @@ type tree struct {
 
 func newTree(t testing.TB, seed uint64) *tree {
 	tr := &tree{
-		t: t, rng: rand.New(rand.NewPCG(seed, 1)), env: testEnv(t, vfs.NewMem()), v: &manifest.Version{},
+		t: t, rng: rand.New(rand.NewPCG(seed, 1)), env: testEnv(t, vfs.NewMem()), v: &manifest.Tree{},
 		discards: map[base.FileNum]uint64{}, made: map[base.FileNum]uint64{}, now: 1000, keys: 40,
 	}
 	tr.all.vlog = map[base.Pointer][]byte{}
@@ -187,8 +187,8 @@ func (tr *tree) apply(edit *manifest.Edit) {
 }
 
 // applyEdit returns the version after edit, checked.
-func applyEdit(v *manifest.Version, edit *manifest.Edit) (*manifest.Version, error) {
-	next := &manifest.Version{Levels: v.Levels}
+func applyEdit(v *manifest.Tree, edit *manifest.Edit) (*manifest.Tree, error) {
+	next := &manifest.Tree{Levels: v.Levels}
 	for _, d := range edit.Deleted {
 		i := slices.IndexFunc(next.Levels[d.Level], func(m *manifest.TableMeta) bool { return m.Num == d.Num })
 		if i < 0 {
@@ -207,7 +207,12 @@ func applyEdit(v *manifest.Version, edit *manifest.Edit) (*manifest.Version, err
 			return bytes.Compare(a.Smallest, b.Smallest)
 		})
 	}
-	return next, next.Check()
+	return next, checkTree(next)
+}
+
+// checkTree checks the invariants of a tree.
+func checkTree(v *manifest.Tree) error {
+	return (&manifest.Version{Trees: []*manifest.Tree{v}}).Check()
 }
 
 // stored is what the tables hold. It fails if a table that readers look at
@@ -311,7 +316,7 @@ func (tr *tree) options() PickOptions {
 // job is a compaction that was picked and has not run.
 type job struct {
 	plan *Plan
-	v    *manifest.Version
+	v    *manifest.Tree
 }
 
 // run carries out a job against the version it was picked from and applies the

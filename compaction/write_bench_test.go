@@ -108,7 +108,7 @@ func BenchmarkWriteTablesOf4Sources(b *testing.B) {
 
 func BenchmarkRunOf4Tables(b *testing.B) {
 	env := benchEnv(b)
-	v := &manifest.Version{}
+	v := &manifest.Tree{}
 	for _, s := range benchSources(benchEntries, 4, false) {
 		out, err := WriteTables(context.Background(), env, Input{Iter: iterator.NewSlice(s)}, WriteParams{TargetTableBytes: 8 << 20})
 		if err != nil {
@@ -134,7 +134,7 @@ func BenchmarkRunOf4Tables(b *testing.B) {
 }
 
 func BenchmarkPickOf5000Tables(b *testing.B) {
-	v := &manifest.Version{}
+	v := &manifest.Tree{}
 	for l, n := range []int{0, 0, 0, 0, 45, 450, 4500} {
 		for i := range n {
 			lo := i * 1_000_000 / n

@@ -91,11 +91,9 @@ type checkpoint struct {
 
 // write puts the files of version in place, then names them.
 func (c *checkpoint) write(ctx context.Context, version *manifest.Version) error {
-	for _, tables := range version.Levels {
-		for _, t := range tables {
-			if err := c.place(ctx, base.FileTable, t.Num, -1); err != nil {
-				return err
-			}
+	for _, t := range version.Tables() {
+		if err := c.place(ctx, base.FileTable, t.Num, -1); err != nil {
+			return err
 		}
 	}
 	edit, err := c.edit(ctx, version)
@@ -116,10 +114,8 @@ func (c *checkpoint) write(ctx context.Context, version *manifest.Version) error
 // value-log files in place.
 func (c *checkpoint) edit(ctx context.Context, version *manifest.Version) (*manifest.Edit, error) {
 	edit := &manifest.Edit{ExpiryHorizon: &version.ExpiryHorizon}
-	for level, tables := range version.Levels {
-		for _, t := range tables {
-			edit.Added = append(edit.Added, manifest.AddedTable{Level: level, Meta: t})
-		}
+	for level, t := range version.Tables() {
+		edit.Added = append(edit.Added, manifest.AddedTable{Level: level, Meta: t})
 	}
 	placed := make(map[base.FileNum]bool)
 	for _, meta := range version.Vlogs {

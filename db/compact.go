@@ -79,7 +79,7 @@ func (db *DB) nextManual(level int, start, end []byte) (*job, bool, error) {
 	if cur := db.state.Load(); cur == nil || cur.version != s.version {
 		return nil, true, nil // a newer version: look again
 	}
-	plan := compaction.PickRange(s.version, compaction.Busy{Plans: db.jobs.plans}, opts, level, start, end)
+	plan := compaction.PickRange(s.version.Trees[0], compaction.Busy{Plans: db.jobs.plans}, opts, level, start, end)
 	if plan == nil {
 		return nil, db.blockedLocked(level, s.version, start, end), nil
 	}
@@ -94,12 +94,12 @@ func (db *DB) blockedLocked(level int, v *manifest.Version, start, end []byte) b
 		return false
 	}
 	deepest := 0
-	for l := range v.Levels {
-		if len(v.Overlaps(l, start, end)) > 0 {
+	for l := range v.Trees[0].Levels {
+		if len(v.Trees[0].Overlaps(l, start, end)) > 0 {
 			deepest = l
 		}
 	}
-	return slices.ContainsFunc(v.Overlaps(level, start, end), func(t *manifest.TableMeta) bool {
+	return slices.ContainsFunc(v.Trees[0].Overlaps(level, start, end), func(t *manifest.TableMeta) bool {
 		return (t.Compacting || level == 0 || level < deepest) && !db.damagedLocked(base.FileTable, t.Num)
 	})
 }
@@ -168,9 +168,9 @@ func (db *DB) pick(s *readState) (j *job, again bool, err error) {
 		return nil, cur != nil, nil
 	}
 	busy := compaction.Busy{Plans: db.jobs.plans}
-	plan := compaction.Pick(s.version, busy, opts)
+	plan := compaction.Pick(s.version.Trees[0], busy, opts)
 	if plan == nil && db.levelZeroHides(s.version) {
-		plan = compaction.PickRange(s.version, busy, opts, 0, nil, nil)
+		plan = compaction.PickRange(s.version.Trees[0], busy, opts, 0, nil, nil)
 	}
 	if plan != nil {
 		return db.startLocked(plan, s.version), false, nil
@@ -228,7 +228,7 @@ func (db *DB) sizeOptions() compaction.PickOptions {
 }
 
 // debt is how many bytes of tables wait to be compacted.
-func (db *DB) debt(v *manifest.Version) uint64 { return compaction.Debt(v, db.sizeOptions()) }
+func (db *DB) debt(v *manifest.Version) uint64 { return compaction.Debt(v.Trees[0], db.sizeOptions()) }
 
 // pointersOnly is from how many value-log bytes for each byte of table the
 // tables are not compressed.
@@ -272,7 +272,7 @@ func (db *DB) compact(ctx context.Context, j *job) error {
 	env := db.compactionEnv(size, values)
 	var dropped []base.Pointer
 	env.OnDrop = func(p base.Pointer) { dropped = append(dropped, p) }
-	edit, stats, err := compaction.Run(ctx, env, j.version, j.plan, db.snapshotSeqs(), db.now(j.version))
+	edit, stats, err := compaction.Run(ctx, env, j.version.Trees[0], j.plan, db.snapshotSeqs(), db.now(j.version))
 	if err != nil {
 		if isCorruption(err) {
 			db.blameTables(ctx, j, err)

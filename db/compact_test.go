@@ -36,7 +36,7 @@ func TestCompactWaitsForWhatStandsInItsWay(t *testing.T) {
 	v := store.set.Current()
 	plan := &compaction.Plan{StartLevel: manifest.NumLevels - 1, OutputLevel: manifest.NumLevels - 1}
 	for level := 1; level < manifest.NumLevels; level++ {
-		if tables := v.Levels[level]; len(tables) > 0 {
+		if tables := v.Trees[0].Levels[level]; len(tables) > 0 {
 			plan.StartLevel, plan.OutputLevel = level, level
 			plan.Inputs[0] = tables
 			plan.Start, plan.End = tables[0].Smallest, tables[len(tables)-1].Largest

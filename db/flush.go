@@ -333,8 +333,8 @@ func (db *DB) loseValues(separated map[base.FileNum]uint64) {
 // anyTableHas reports whether a table of the version may hold keys of
 // [start, end].
 func anyTableHas(v *manifest.Version, start, end []byte) bool {
-	for level := range v.Levels {
-		if len(v.Levels[level]) > 0 && len(v.Overlaps(level, start, end)) > 0 {
+	for level := range v.Trees[0].Levels {
+		if len(v.Trees[0].Levels[level]) > 0 && len(v.Trees[0].Overlaps(level, start, end)) > 0 {
 			return true
 		}
 	}

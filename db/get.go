@@ -87,7 +87,7 @@ func (db *DB) findVersion(s *readState, floor, seq base.SeqNum, key []byte, l *l
 		}
 	}
 	hash := filter.Hash(key)
-	for _, t := range s.version.Levels[0] {
+	for _, t := range s.version.Trees[0].Levels[0] {
 		if t.SeqMax < floor || !t.Contains(key) {
 			continue
 		}
@@ -96,7 +96,7 @@ func (db *DB) findVersion(s *readState, floor, seq base.SeqNum, key []byte, l *l
 		}
 	}
 	for level := 1; level < manifest.NumLevels; level++ {
-		t := s.version.Find(level, key)
+		t := s.version.Trees[0].Find(level, key)
 		if t == nil || t.SeqMax < floor {
 			continue
 		}

@@ -105,7 +105,7 @@ func (db *DB) Metrics() Metrics {
 	for _, t := range s.mems {
 		m.MemtableBytes += t.Bytes()
 	}
-	for level, tables := range s.version.Levels {
+	for level, tables := range s.version.Trees[0].Levels {
 		m.Levels[level] = levelMetrics(tables)
 	}
 	m.ValueLog = ValueLogMetrics{

@@ -31,8 +31,8 @@ func (db *DB) newInternalIterator(s *readState, o sourceOptions) (*iterator.Merg
 			iters = append(iters, m.NewIter())
 		}
 	}
-	for level := range s.version.Levels {
-		tables := s.version.Overlaps(level, o.lower, o.upper)
+	for level := range s.version.Trees[0].Levels {
+		tables := s.version.Trees[0].Overlaps(level, o.lower, o.upper)
 		if o.tombs != nil && !o.tombs.Empty() {
 			tables = slices.DeleteFunc(slices.Clone(tables), o.covers)
 		}

@@ -111,7 +111,7 @@ func (db *DB) hidesGarbage(mem *table) bool {
 // tables in it.
 func (db *DB) levelZeroHides(v *manifest.Version) bool {
 	var values, largest, deletes uint64
-	for _, t := range v.Levels[0] {
+	for _, t := range v.Trees[0].Levels[0] {
 		values += t.VlogBytes
 		largest = max(largest, t.VlogBytes)
 		deletes += t.Deletes
@@ -130,11 +130,9 @@ func (db *DB) meanRecordBytes() float64 {
 		return 0
 	}
 	var entries, bytes uint64
-	for _, tables := range s.version.Levels {
-		for _, t := range tables {
-			entries += t.Entries
-			bytes += t.VlogBytes
-		}
+	for _, t := range s.version.Tables() {
+		entries += t.Entries
+		bytes += t.VlogBytes
 	}
 	return float64(bytes) / float64(max(entries, 1))
 }
@@ -178,8 +176,8 @@ func (db *DB) amplification(s *readState) float64 {
 		upper += m.VlogBytes()
 	}
 	v := s.version
-	for level := range v.Levels {
-		if n := v.LevelWeight(level) - v.LevelBytes(level); n > 0 {
+	for level := range v.Trees[0].Levels {
+		if n := v.Trees[0].LevelWeight(level) - v.Trees[0].LevelBytes(level); n > 0 {
 			upper += last
 			last = n
 		}

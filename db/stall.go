@@ -53,7 +53,7 @@ func (db *DB) updatePressureLocked() {
 	}
 	v := s.version
 	db.updateSpaceLocked(v)
-	p := ramp(float64(len(v.Levels[0])), l0Soft, l0Hard)
+	p := ramp(float64(len(v.Trees[0].Levels[0])), l0Soft, l0Hard)
 	p = max(p, ramp(float64(db.debt(v))/db.debtUnit(v), debtSoft, debtHard))
 	over := db.opts.SpaceAmpMax - 1
 	p = max(p, ramp(db.amplification(s)-1, over*0.6, over))
@@ -63,8 +63,8 @@ func (db *DB) updatePressureLocked() {
 // debtUnit is the compaction debt, in bytes, that is nothing unusual.
 func (db *DB) debtUnit(v *manifest.Version) float64 {
 	var total uint64
-	for level := range v.Levels {
-		total += v.LevelBytes(level)
+	for level := range v.Trees[0].Levels {
+		total += v.Trees[0].LevelBytes(level)
 	}
 	return float64(max(total/2, 8*uint64(db.opts.MemtableBytes)))
 }

@@ -72,11 +72,9 @@ type tableTombs struct {
 }
 
 func newTableTombs(v *manifest.Version) *tableTombs {
-	for _, tables := range v.Levels {
-		for _, t := range tables {
-			if t.RangeDels > 0 {
-				return &tableTombs{}
-			}
+	for _, t := range v.Tables() {
+		if t.RangeDels > 0 {
+			return &tableTombs{}
 		}
 	}
 	return &tableTombs{none: true}
@@ -107,7 +105,7 @@ func (db *DB) tableRangeDels(s *readState, needs func(*manifest.TableMeta) bool)
 	}
 	var sets []*rangedel.Set
 	whole := true
-	for _, tables := range s.version.Levels {
+	for _, tables := range s.version.Trees[0].Levels {
 		for _, meta := range tables {
 			if meta.RangeDels == 0 {
 				continue

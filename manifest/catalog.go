@@ -129,6 +129,9 @@ func (c *catalog) checkTables(e *Edit, ch *change, given base.FileNum) error {
 		if a.Meta == nil {
 			return editErrorf("a table without facts")
 		}
+		if a.Meta.Keyspace != e.Keyspace {
+			return &KeyspaceError{a.Meta.Keyspace}
+		}
 		if err := a.Meta.check(); err != nil {
 			return err
 		}

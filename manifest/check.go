@@ -18,13 +18,32 @@ const pairsCheckedMax = 1 << 20
 // cost is linear.
 func (v *Version) Check() error {
 	seen := make(map[base.FileNum]bool)
-	for level, tables := range v.Levels {
-		for _, t := range tables {
-			if seen[t.Num] {
-				return editErrorf("table %d is there twice", t.Num)
+	if len(v.Trees) == 0 || v.Trees[0].Num != 0 {
+		return editErrorf("there is no default keyspace")
+	}
+	for i, t := range v.Trees {
+		if i > 0 && v.Trees[i-1].Num >= t.Num {
+			return editErrorf("keyspaces %d and %d are out of order", v.Trees[i-1].Num, t.Num)
+		}
+		if err := t.check(seen); err != nil {
+			return err
+		}
+	}
+	return v.checkVlogs()
+}
+
+// check is Version.Check for one tree. seen are the tables of those before it.
+func (t *Tree) check(seen map[base.FileNum]bool) error {
+	for level, tables := range t.Levels {
+		for _, m := range tables {
+			if seen[m.Num] {
+				return editErrorf("table %d is there twice", m.Num)
 			}
-			seen[t.Num] = true
-			if err := t.check(); err != nil {
+			seen[m.Num] = true
+			if m.Keyspace != t.Num {
+				return editErrorf("table %d of keyspace %d is in keyspace %d", m.Num, m.Keyspace, t.Num)
+			}
+			if err := m.check(); err != nil {
 				return err
 			}
 		}
@@ -32,13 +51,13 @@ func (v *Version) Check() error {
 			return err
 		}
 	}
-	for level := range v.Levels {
-		byHand := Version{Levels: v.Levels}
-		if got, want := v.levelSum(level), byHand.levelSum(level); got != want {
+	byHand := Tree{Levels: t.Levels}
+	for level := range t.Levels {
+		if got, want := t.levelSum(level), byHand.levelSum(level); got != want {
 			return editErrorf("level %d adds up to %+v, not %+v", level, want, got)
 		}
 	}
-	return v.checkVlogs()
+	return nil
 }
 
 func checkLevel(level int, tables []*TableMeta) error {

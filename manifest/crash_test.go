@@ -146,7 +146,7 @@ func wouldBe(s *Set, e *Edit) string {
 func (g *engine) step() error {
 	v := g.set.Current()
 	e := &Edit{MinSegment: new(g.set.MinSegment() + 1)}
-	tables := v.Levels[2]
+	tables := v.Trees[0].Levels[2]
 	vlogs := v.Vlogs
 	v.Unref()
 	num := g.set.NewFileNum()

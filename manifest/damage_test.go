@@ -129,7 +129,7 @@ func TestTruncatedManifestLosesTheSnapshotNeverSilently(t *testing.T) {
 			continue
 		}
 		v := s.Current()
-		if len(v.Levels[1]) < 3 { // the snapshot
+		if len(v.Trees[0].Levels[1]) < 3 { // the snapshot
 			t.Errorf("%d bytes: %s", size, dump(s))
 		}
 		v.Unref()

@@ -37,7 +37,7 @@ func (r *faulted) step() {
 	}
 	e := &Edit{Added: []AddedTable{add(1, meta)}}
 	v := r.set.Current()
-	if tables := v.Levels[1]; len(tables) > 2 {
+	if tables := v.Trees[0].Levels[1]; len(tables) > 2 {
 		e.Deleted = []DeletedTable{{1, tables[0].Num}}
 	}
 	v.Unref()

@@ -186,11 +186,9 @@ func checkFiles(v *Version, infos []vfs.FileInfo) error {
 			sizes[FileRef{kind, base.FileNum(num)}] = info.Size
 		}
 	}
-	for _, tables := range v.Levels {
-		for _, t := range tables {
-			if err := checkSize(sizes, FileRef{base.FileTable, t.Num}, t.Size); err != nil {
-				return err
-			}
+	for _, t := range v.Tables() {
+		if err := checkSize(sizes, FileRef{base.FileTable, t.Num}, t.Size); err != nil {
+			return err
 		}
 	}
 	physical := make(map[base.FileNum]uint64)

@@ -32,7 +32,7 @@ func bigSet(b testing.TB, fs vfs.FS, dir string, tables, vlogs int) *Set {
 func compactionEdit(s *Set, i int) *Edit {
 	v := s.Current()
 	defer v.Unref()
-	tables := v.Levels[6]
+	tables := v.Trees[0].Levels[6]
 	e := &Edit{Discards: map[base.FileNum]uint64{}}
 	at := i * 7919 % (len(tables) - 4)
 	for _, t := range tables[at : at+4] {
@@ -126,7 +126,7 @@ func BenchmarkLookup(b *testing.B) {
 			for k, n := 15, i; n > 0; k, n = k-1, n/10 {
 				key[k] = byte('0' + n%10)
 			}
-			v.Find(6, key)
+			v.Trees[0].Find(6, key)
 		}
 	})
 	b.Run("vlog", func(b *testing.B) {

@@ -17,6 +17,8 @@ type TableMeta struct {
 	Size uint64 // of the file, in bytes
 	ID   uint64 // random; binds every checksum in the table
 
+	Keyspace uint32 // whose tree the table is in
+
 	// Smallest and Largest bound the user keys, range tombstones included.
 	// Largest is part of the range unless LargestExclusive is set, which says
 	// that it is only the end of a range tombstone.

@@ -15,27 +15,42 @@ import (
 // [EditError]: the result would have overlapping tables.
 func (v *Version) patch(ch *change) (*Version, error) {
 	next := &Version{
-		Levels:        v.Levels,
+		Trees:         v.Trees,
 		Vlogs:         v.Vlogs,
 		ExpiryHorizon: ch.expiryHorizon,
 		indexed:       true,
-		sums:          v.sums,
 		vlogNums:      v.vlogNums,
 		serial:        v.serial + 1,
 	}
+	tree, err := v.Trees[0].patch(ch)
+	if err != nil {
+		return nil, err
+	}
+	if tree != v.Trees[0] {
+		next.Trees = []*Tree{tree}
+	}
+	next.patchVlogs(ch)
+	return next, nil
+}
+
+// patch makes the next tree out of t, or returns t if nothing changes.
+func (t *Tree) patch(ch *change) (*Tree, error) {
+	next := t
 	for level := range ch.levels {
 		lc := &ch.levels[level]
 		if len(lc.added)+len(lc.deleted) == 0 {
 			continue
 		}
-		tables, err := patchLevel(level, v.Levels[level], lc)
+		tables, err := patchLevel(level, t.Levels[level], lc)
 		if err != nil {
 			return nil, err
+		}
+		if next == t {
+			next = new(*t)
 		}
 		next.Levels[level] = tables
 		next.sums[level] = next.sums[level].plus(lc)
 	}
-	next.patchVlogs(ch)
 	return next, nil
 }
 
@@ -175,12 +190,14 @@ func logicalNums(metas []*VlogMeta) []base.FileNum {
 // version builds a version of everything in the catalog.
 func (c *catalog) version() *Version {
 	v := &Version{ExpiryHorizon: c.expiryHorizon, indexed: true, serial: 1}
+	t := &Tree{indexed: true}
+	v.Trees = []*Tree{t}
 	for _, p := range c.tables {
-		v.Levels[p.level] = append(v.Levels[p.level], p.meta)
+		t.Levels[p.level] = append(t.Levels[p.level], p.meta)
 	}
-	for level, tables := range v.Levels {
+	for level, tables := range t.Levels {
 		slices.SortFunc(tables, levelOrder(level))
-		v.sums[level] = levelSum{}.plus(&levelChange{added: tables})
+		t.sums[level] = levelSum{}.plus(&levelChange{added: tables})
 	}
 	for _, logical := range slices.Sorted(maps.Keys(c.vlogs)) {
 		v.Vlogs = append(v.Vlogs, c.vlogs[logical])
@@ -200,10 +217,8 @@ func (v *Version) snapshot(ch *change, nextFile base.FileNum) *Edit {
 		ExpiryHorizon: new(ch.expiryHorizon),
 		MergeOperator: new(ch.mergeOperator),
 	}
-	for level, tables := range v.Levels {
-		for _, t := range tables {
-			e.Added = append(e.Added, AddedTable{level, t})
-		}
+	for level, t := range v.Tables() {
+		e.Added = append(e.Added, AddedTable{level, t})
 	}
 	for _, m := range v.Vlogs {
 		e.VlogAdded = append(e.VlogAdded, *m)

@@ -87,7 +87,7 @@ func dump(s *Set) string {
 
 func dumpVersion(v *Version) string {
 	var b bytes.Buffer
-	for level, tables := range v.Levels {
+	for level, tables := range v.Trees[0].Levels {
 		for _, t := range tables {
 			fmt.Fprintf(&b, "L%d %v\n", level, *t)
 		}
@@ -258,12 +258,12 @@ func TestPrepareSeesTheNewestVersionAndMayRefuse(t *testing.T) {
 	}
 	e := &Edit{}
 	v, err := s.Apply(e, func(v *Version) error {
-		for _, t := range v.Levels[1] {
+		for _, t := range v.Trees[0].Levels[1] {
 			e.Deleted = append(e.Deleted, DeletedTable{1, t.Num})
 		}
 		return nil
 	})
-	if err != nil || len(v.Levels[1]) != 0 {
+	if err != nil || len(v.Trees[0].Levels[1]) != 0 {
 		t.Fatalf("%v", err)
 	}
 	v.Unref()
@@ -589,7 +589,7 @@ func TestVersionsBesideEdits(t *testing.T) {
 				if err := v.Check(); err != nil {
 					t.Error(err)
 				}
-				v.Find(1, []byte("5"))
+				v.Trees[0].Find(1, []byte("5"))
 				v.Unref()
 				s.LiveFiles()
 			}

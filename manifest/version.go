@@ -1,10 +1,9 @@
 package manifest
 
 import (
-	"bytes"
 	"cmp"
+	"iter"
 	"slices"
-	"sort"
 	"sync/atomic"
 
 	"github.com/cordwood-db/cordwood/internal/base"
@@ -15,9 +14,9 @@ import (
 // slices must not be changed. Lookups work on any Version, also one that a test
 // has put together by hand.
 type Version struct {
-	// Levels holds the tables. Level 0 is newest first, by SeqMax; the others
-	// ascend by Smallest and are disjoint.
-	Levels [NumLevels][]*TableMeta
+	// Trees holds the keyspaces, ascending by Num. The first is the default
+	// keyspace, which is always there. A dropped one stays until it is removed.
+	Trees []*Tree
 
 	// Vlogs holds the logical value-log files, ascending by Logical.
 	Vlogs []*VlogMeta
@@ -27,10 +26,9 @@ type Version struct {
 	// their clock.
 	ExpiryHorizon uint64
 
-	// Derived, immutable. sums is valid if indexed is set; vlogNums runs
-	// parallel to Vlogs, so that a search stays in a few cache lines.
+	// Derived, immutable, valid if indexed is set. vlogNums runs parallel to
+	// Vlogs, so that a search stays in a few cache lines.
 	indexed  bool
-	sums     [NumLevels]levelSum
 	vlogNums []base.FileNum
 
 	// Reference counting; see files.go.
@@ -38,11 +36,6 @@ type Version struct {
 	serial  uint64
 	refs    atomic.Int64
 	zombies []zombie // guarded by owner.mu
-}
-
-// levelSum is what the metrics and the compaction score need of a level.
-type levelSum struct {
-	tableBytes, vlogBytes uint64
 }
 
 // Ref adds a reference. The caller must hold one.
@@ -74,68 +67,35 @@ func (v *Version) Unref() {
 	}
 }
 
-// Find returns the table of a level of 1 or more whose range holds key, or nil.
-func (v *Version) Find(level int, key []byte) *TableMeta {
-	tables := v.Levels[level]
-	i := firstNotBefore(tables, key)
-	if i < len(tables) && bytes.Compare(tables[i].Smallest, key) <= 0 {
-		return tables[i]
+// Tree returns the keyspace with the given number, or nil if the version has
+// none.
+func (v *Version) Tree(num uint32) *Tree {
+	if len(v.Trees) > 0 && v.Trees[0].Num == num {
+		return v.Trees[0]
 	}
-	return nil
+	i, ok := slices.BinarySearchFunc(v.Trees, num, func(t *Tree, num uint32) int {
+		return cmp.Compare(t.Num, num)
+	})
+	if !ok {
+		return nil
+	}
+	return v.Trees[i]
 }
 
-// Overlaps returns the tables of a level whose range meets [start, end], both
-// inclusive; a nil start or end is unbounded. The order is that of the level.
-// The result must not be changed: it may be part of the version.
-func (v *Version) Overlaps(level int, start, end []byte) []*TableMeta {
-	tables := v.Levels[level]
-	if level == 0 {
-		var out []*TableMeta
-		for _, t := range tables {
-			if t.Overlaps(start, end) {
-				out = append(out, t)
+// Tables goes through all tables with their levels, keyspace by keyspace,
+// dropped ones included.
+func (v *Version) Tables() iter.Seq2[int, *TableMeta] {
+	return func(yield func(int, *TableMeta) bool) {
+		for _, tree := range v.Trees {
+			for level, tables := range tree.Levels {
+				for _, t := range tables {
+					if !yield(level, t) {
+						return
+					}
+				}
 			}
 		}
-		return out
 	}
-	i, j := 0, len(tables)
-	if start != nil {
-		i = firstNotBefore(tables, start)
-	}
-	if end != nil {
-		j = i + sort.Search(len(tables)-i, func(k int) bool {
-			return bytes.Compare(tables[i+k].Smallest, end) > 0
-		})
-	}
-	return tables[i:j:j]
-}
-
-// firstNotBefore is the index of the first table of a sorted level that does
-// not end before key.
-func firstNotBefore(tables []*TableMeta, key []byte) int {
-	return sort.Search(len(tables), func(i int) bool { return !tables[i].endsBefore(key) })
-}
-
-// LevelBytes is the size of a level's tables.
-func (v *Version) LevelBytes(level int) uint64 { return v.levelSum(level).tableBytes }
-
-// LevelWeight is the size of a level's tables and of the value-log records
-// that they refer to.
-func (v *Version) LevelWeight(level int) uint64 {
-	s := v.levelSum(level)
-	return s.tableBytes + s.vlogBytes
-}
-
-func (v *Version) levelSum(level int) levelSum {
-	if v.indexed {
-		return v.sums[level]
-	}
-	var s levelSum
-	for _, t := range v.Levels[level] {
-		s.tableBytes += t.Size
-		s.vlogBytes += t.VlogBytes
-	}
-	return s
 }
 
 // Vlog returns the logical value-log file, or nil if it is not in the version.

@@ -18,17 +18,20 @@ func levelNums(tables []*TableMeta) (nums []base.FileNum) {
 	return nums
 }
 
+// oneTree is a version with an empty default keyspace.
+func oneTree() *Version { return &Version{Trees: []*Tree{{}}} }
+
 func TestFindAndOverlaps(t *testing.T) {
 	exclusive := table(3, "k", "m", 1)
 	exclusive.LargestExclusive = true
-	v := &Version{}
-	v.Levels[0] = []*TableMeta{table(9, "a", "z", 90), table(8, "c", "d", 80)}
-	v.Levels[1] = []*TableMeta{table(1, "b", "d", 1), table(2, "f", "f", 1), exclusive, table(4, "m", "p", 1)}
+	v := oneTree()
+	v.Trees[0].Levels[0] = []*TableMeta{table(9, "a", "z", 90), table(8, "c", "d", 80)}
+	v.Trees[0].Levels[1] = []*TableMeta{table(1, "b", "d", 1), table(2, "f", "f", 1), exclusive, table(4, "m", "p", 1)}
 	for key, want := range map[string]base.FileNum{
 		"a": 0, "b": 1, "c": 1, "d": 1, "d0": 0, "f": 2, "g": 0, "k": 3, "lzz": 3, "m": 4, "p": 4, "q": 0, "": 0,
 	} {
 		var got base.FileNum
-		if m := v.Find(1, []byte(key)); m != nil {
+		if m := v.Trees[0].Find(1, []byte(key)); m != nil {
 			got = m.Num
 		}
 		if got != want {
@@ -43,12 +46,12 @@ func TestFindAndOverlaps(t *testing.T) {
 			} {
 				for level := range 2 {
 					var want []base.FileNum
-					for _, m := range v.Levels[level] {
+					for _, m := range v.Trees[0].Levels[level] {
 						if m.Overlaps(bounds[0], bounds[1]) {
 							want = append(want, m.Num)
 						}
 					}
-					if got := levelNums(v.Overlaps(level, bounds[0], bounds[1])); !slices.Equal(got, want) {
+					if got := levelNums(v.Trees[0].Overlaps(level, bounds[0], bounds[1])); !slices.Equal(got, want) {
 						t.Errorf("Overlaps(%d, %q) = %v, want %v", level, bounds, got, want)
 					}
 				}
@@ -58,8 +61,8 @@ func TestFindAndOverlaps(t *testing.T) {
 	if exclusive.Contains([]byte("m")) || !exclusive.Contains([]byte("k")) || exclusive.Contains([]byte("j")) {
 		t.Error("Contains is wrong about bounds")
 	}
-	if v.LevelBytes(0) != 2017 || v.LevelWeight(0) != 2027 {
-		t.Errorf("level 0 has %d bytes, weighs %d", v.LevelBytes(0), v.LevelWeight(0))
+	if v.Trees[0].LevelBytes(0) != 2017 || v.Trees[0].LevelWeight(0) != 2027 {
+		t.Errorf("level 0 has %d bytes, weighs %d", v.Trees[0].LevelBytes(0), v.Trees[0].LevelWeight(0))
 	}
 }
 
@@ -88,25 +91,33 @@ func TestCheckFindsWhatMustNotBe(t *testing.T) {
 	zeroed := table(3, "b", "d", 5)
 	zeroed.SeqMin = 0
 	levels := func(level int, tables ...*TableMeta) *Version {
-		v := &Version{}
-		v.Levels[level] = tables
+		v := oneTree()
+		v.Trees[0].Levels[level] = tables
 		return v
 	}
 	badSum := levels(1, older)
-	badSum.indexed = true
-	badIndex := &Version{Vlogs: twoIDs[:1], indexed: true}
+	badSum.Trees[0].indexed = true
+	vlogs := func(metas ...*VlogMeta) *Version {
+		v := oneTree()
+		v.Vlogs = metas
+		return v
+	}
+	badIndex := vlogs(twoIDs[:1]...)
+	badIndex.indexed = true
+	twice := levels(1, older)
+	twice.Trees[0].Levels[2] = []*TableMeta{older}
 	for name, v := range map[string]*Version{
 		"overlap":           levels(1, older, newer),
 		"order":             levels(1, table(2, "x", "y", 1), older),
-		"twice":             {Levels: [NumLevels][]*TableMeta{1: {older}, 2: {older}}},
+		"twice":             twice,
 		"oldest first":      levels(0, older, table(2, "x", "y", 50)),
 		"shared seqs":       levels(0, newer, older),
 		"facts":             levels(1, &TableMeta{Num: 1}),
 		"sums":              badSum,
 		"vlog index":        badIndex,
-		"vlog order":        {Vlogs: []*VlogMeta{twoIDs[1], twoIDs[0]}},
-		"vlog ids":          {Vlogs: twoIDs},
-		"vlog over-discard": {Vlogs: []*VlogMeta{{Logical: 1, Physical: 1, Sealed: true, Bytes: 1, Discarded: 2}}},
+		"vlog order":        vlogs(twoIDs[1], twoIDs[0]),
+		"vlog ids":          vlogs(twoIDs...),
+		"vlog over-discard": vlogs(&VlogMeta{Logical: 1, Physical: 1, Sealed: true, Bytes: 1, Discarded: 2}),
 	} {
 		if err := v.Check(); err == nil {
 			t.Errorf("%s: no error", name)
@@ -115,7 +126,7 @@ func TestCheckFindsWhatMustNotBe(t *testing.T) {
 		}
 	}
 	for name, v := range map[string]*Version{
-		"empty": {}, "disjoint": levels(0, newer, table(1, "x", "y", 1)),
+		"empty": oneTree(), "disjoint": levels(0, newer, table(1, "x", "y", 1)),
 		"disjoint seqs": levels(0, table(2, "b", "d", 11), older), "zeroed seqs": levels(0, zeroed, older),
 	} {
 		if err := v.Check(); err != nil {
@@ -125,12 +136,12 @@ func TestCheckFindsWhatMustNotBe(t *testing.T) {
 }
 
 func TestCheckOfHugeLevelZeroIsBounded(t *testing.T) {
-	v := &Version{}
+	v := oneTree()
 	for i := range 20_000 {
 		m := table(base.FileNum(i+1), fmt.Sprintf("%06d", i), fmt.Sprintf("%06d", i), 1)
-		v.Levels[0] = append(v.Levels[0], m)
+		v.Trees[0].Levels[0] = append(v.Trees[0].Levels[0], m)
 	}
-	slices.SortFunc(v.Levels[0], levelOrder(0))
+	slices.SortFunc(v.Trees[0].Levels[0], levelOrder(0))
 	if err := v.Check(); err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +186,7 @@ func TestPatchedVersionEqualsOneBuiltAnew(t *testing.T) {
 	v := s.Current()
 	defer v.Unref()
 	want := map[FileRef]struct{}{{base.FileManifest, s.log.num}: {}}
-	for _, tables := range v.Levels {
+	for _, tables := range v.Trees[0].Levels {
 		for _, m := range tables {
 			want[FileRef{base.FileTable, m.Num}] = struct{}{}
 		}
@@ -194,7 +205,7 @@ func randomEdit(s *Set, rng *rand.Rand) *Edit {
 	e := &Edit{}
 	for range rng.IntN(4) {
 		level := rng.IntN(3)
-		if tables := v.Levels[level]; len(tables) > 0 {
+		if tables := v.Trees[0].Levels[level]; len(tables) > 0 {
 			m := tables[rng.IntN(len(tables))]
 			e.Deleted = append(e.Deleted, DeletedTable{level, m.Num})
 			if rng.IntN(3) == 0 {
