@@ -47,6 +47,8 @@
 //     published as if nothing had happened.
 //  6. The exception: a Write that fails with a [RetryableError] fails its own
 //     group alone.
+//  7. A refused request is never synced for, published, or failed by what
+//     becomes of the others of its group, nor they by it.
 //
 // # Panics
 //

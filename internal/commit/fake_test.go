@@ -61,7 +61,7 @@ func (f *fake) write(group []*Request) error {
 		if e.pos >= 0 {
 			f.t.Errorf("%s is written twice", e.name)
 		}
-		if err != nil {
+		if err != nil || r.Refused != nil {
 			e.dead = true
 			continue
 		}

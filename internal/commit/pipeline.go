@@ -18,14 +18,14 @@ const (
 type Config struct {
 	// Write assigns sequence numbers and writes: value log, log, memtable. One
 	// call at a time, in commit order. An error fails the group, and all later
-	// ones unless it is a RetryableError.
+	// ones unless it is a RetryableError. Of the requests it may change Refused.
 	Write func(group []*Request) error
 	// Sync makes durable everything that Write wrote up to and including these
 	// requests, which may be those of several groups. One call at a time, in
 	// order, maybe beside a Write of later requests. An error is final.
 	Sync func(batch []*Request) error
 	// Publish makes the requests, which may be those of several groups,
-	// visible. One call at a time, in order.
+	// visible. One call at a time, in order, never for none.
 	Publish func(batch []*Request)
 
 	// A group ends before it would exceed one of these; a single request may.
@@ -78,9 +78,10 @@ func New(cfg Config) *Pipeline {
 
 // Commit writes, syncs if asked, and publishes the request; it returns when it
 // is published, or with the error that kept it from that: after a failed Sync
-// it is unknown whether the commit will be there after the next open.
+// it is unknown whether the commit will be there after the next open. A refused
+// request waits for no sync.
 func (p *Pipeline) Commit(r *Request) error {
-	r.err, r.next, r.wake, r.exclusive = nil, nil, nil, false
+	r.err, r.Refused, r.next, r.wake, r.exclusive = nil, nil, nil, nil, false
 	p.mu.Lock()
 	switch err := p.refusal(); {
 	case err != nil:

@@ -29,6 +29,10 @@ type Request struct {
 	Bytes int
 	// Batch is the caller's: the pipeline does not look at it.
 	Batch any
+	// Refused is for Write to set on a request that it leaves out of what it
+	// writes: Commit then returns it, the request is neither synced nor
+	// published, and the others of its group go on. Commit clears it first.
+	Refused error
 
 	err       error
 	next      *Request    // in the queue; guarded by the pipeline's mu

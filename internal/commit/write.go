@@ -41,7 +41,7 @@ func (p *Pipeline) sleep(r *Request) {
 // lead writes the group that starts with r and sees to it that r is done.
 // Called with mu held and the writer's role; returns without both.
 func (p *Pipeline) lead(r *Request) {
-	buf, group, sync := p.gather(r)
+	buf, group := p.gather(r)
 	if err := p.refusal(); err != nil {
 		p.passWriter()
 		p.complete(group, r, err)
@@ -52,12 +52,12 @@ func (p *Pipeline) lead(r *Request) {
 	quiet := !p.syncing
 	p.mu.Unlock()
 
-	err := p.write(r, group, quiet && !sync)
+	group, sync, published, err := p.write(r, buf, group, quiet)
 	p.mu.Lock()
 	switch {
 	case err != nil && !retryable(err):
 		p.Fail(err)
-	case err == nil && !(quiet && !sync):
+	case err == nil && !published && len(group) > 0:
 		if err = p.Failed(); err == nil {
 			p.stage(r, buf, group, sync)
 			return
@@ -70,12 +70,12 @@ func (p *Pipeline) lead(r *Request) {
 
 // gather takes the group that starts with r, which is either the first of the
 // queue or was never in it, out of the queue. Called with mu held.
-func (p *Pipeline) gather(r *Request) (buf *groupBuf, group []*Request, sync bool) {
+func (p *Pipeline) gather(r *Request) (buf *groupBuf, group []*Request) {
 	if p.head == r {
 		p.dequeue()
 	}
 	r.alone[0] = r
-	group, sync = r.alone[:1], r.Sync
+	group = r.alone[:1]
 	bytes := max(r.Bytes, 0)
 	for q := p.head; q != nil && !q.exclusive; q = p.head {
 		bytes += min(max(q.Bytes, 0), p.cfg.GroupBytesMax+1) // no overflow on 32 bits
@@ -88,34 +88,62 @@ func (p *Pipeline) gather(r *Request) (buf *groupBuf, group []*Request, sync boo
 		}
 		buf.reqs = append(buf.reqs, p.dequeue())
 		group = buf.reqs
-		sync = sync || q.Sync
 	}
-	return buf, group, sync
+	return buf, group
 }
 
-// write calls Write and, if the group may be published at once, Publish.
-func (p *Pipeline) write(r *Request, group []*Request, publish bool) (err error) {
+// write calls Write, lets go of what it refused and, if the rest may be
+// published at once, calls Publish. rest is in the memory of group; sync says
+// whether any of it asked for that.
+func (p *Pipeline) write(r *Request, buf *groupBuf, group []*Request, quiet bool) (rest []*Request, sync, published bool, err error) {
+	rest = group
 	died := true
 	defer func() {
 		if died {
 			p.Fail(ErrPanicked)
 			p.mu.Lock()
 			p.passWriter()
-			p.complete(group, r, ErrPanicked)
+			p.complete(rest, r, ErrPanicked)
 		}
 	}()
 	err = p.cfg.Write(group)
-	if err == nil && publish {
+	rest, sync = dismiss(group, r)
+	if buf != nil {
+		buf.reqs = rest
+	}
+	if published = err == nil && quiet && !sync && len(rest) > 0; published {
 		if err = p.Failed(); err == nil {
-			p.cfg.Publish(group)
+			p.cfg.Publish(rest)
 		}
 	}
 	died = false
-	return err
+	return rest, sync, published, err
+}
+
+// dismiss ends the requests that Write refused and closes the gaps they leave
+// in group. sync says whether anybody of the rest asked for that. self is the
+// caller's own and awake.
+func dismiss(group []*Request, self *Request) (rest []*Request, sync bool) {
+	rest = group[:0]
+	for _, q := range group {
+		if q.Refused == nil {
+			rest = append(rest, q)
+			sync = sync || q.Sync
+			continue
+		}
+		q.err = q.Refused
+		if q != self {
+			q.wake <- turnDone
+		}
+	}
+	clear(group[len(rest):])
+	return rest, sync
 }
 
 // stage makes the written group pending and gives up the writer's role; then
-// its leader r becomes the syncer or sleeps. Called with mu held.
+// its leader r becomes the syncer or sleeps. A leader that was refused does
+// neither: it leaves the syncer's role to the first of the group. Called with
+// mu held.
 func (p *Pipeline) stage(r *Request, buf *groupBuf, group []*Request, sync bool) {
 	switch {
 	case p.pending != nil:
@@ -127,16 +155,21 @@ func (p *Pipeline) stage(r *Request, buf *groupBuf, group []*Request, sync bool)
 		p.pending.reqs = append(p.pending.reqs, group...)
 	}
 	p.wantSync = p.wantSync || sync
-	mine := !p.syncing
+	vacant := !p.syncing
 	p.syncing = true
-	if !mine {
+	refused, heir := r.Refused != nil, group[0]
+	if !vacant && !refused {
 		p.mustSleep(r)
 	}
 	p.passWriter()
 	p.recycle(buf)
-	if mine {
+	switch {
+	case refused && vacant:
+		heir.wake <- turnSync
+	case refused:
+	case vacant:
 		p.settle(r)
-	} else {
+	default:
 		p.sleep(r)
 	}
 }
