@@ -55,6 +55,10 @@ type arena struct {
 	// slabs is replaced when one is added: readers need no lock.
 	slabs atomic.Pointer[[]slab]
 
+	// The first slab needs no other memory than this.
+	first  [1]slab
+	firsts []slab // first, once it is there
+
 	// Used by the adding goroutine only.
 	free    []byte // rest of the current slab
 	at      uint32 // position of free
@@ -114,6 +118,11 @@ func (a *arena) addSlab(s slab) (uint32, error) {
 	if len(slabs) == slabsMax {
 		return 0, errFull
 	}
+	if len(slabs) == 0 {
+		a.first[0], a.firsts = s, a.first[:]
+		a.slabs.Store(&a.firsts)
+		return 0, nil
+	}
 	// A reader never looks behind the length that it loaded, so appending in
 	// place is safe.
 	slabs = append(slabs, s)
@@ -138,11 +147,11 @@ func (a *arena) payload(pos, keyLen uint32) []byte {
 	return b[i:j:j]
 }
 
-// release gives the slabs back to their pools. Nothing may use the arena or
-// what it returned any more.
+// release gives the slabs back to their pools and leaves the arena empty.
+// Nothing may use what it returned any more.
 func (a *arena) release() {
 	p := a.slabs.Swap(nil)
-	a.free, a.regular = nil, 0
+	a.free, a.at, a.regular = nil, 0, 0
 	if p == nil {
 		return
 	}
@@ -152,4 +161,5 @@ func (a *arena) release() {
 			class = min(class+1, len(slabClasses)-1)
 		}
 	}
+	a.first[0] = slab{}
 }

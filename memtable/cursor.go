@@ -32,6 +32,7 @@ const (
 // sequence numbers are above that of any reader that had started.
 type cursor struct {
 	m     *Memtable
+	b     *body  // of m; nil as long as m had no entries
 	items []item // a run of the tree, ascending
 	i     int    // current one if place is onEntry
 	place place
@@ -58,6 +59,14 @@ func (m *Memtable) NewIter() iterator.Iterator {
 		return len(c.items) < c.want
 	}
 	return c
+}
+
+// empty reports whether the memtable has had no operation yet.
+func (c *cursor) empty() bool {
+	if c.b == nil {
+		c.b = c.m.body.Load()
+	}
+	return c.b == nil
 }
 
 // start begins a new run.
@@ -101,29 +110,35 @@ func (c *cursor) descended() bool {
 // First implements iterator.Iterator.
 func (c *cursor) First() bool {
 	c.start()
-	c.m.mu.RLock()
-	c.m.tree.Ascend(c.collect)
-	c.m.mu.RUnlock()
+	if !c.empty() {
+		c.m.mu.RLock()
+		c.b.tree.Ascend(c.collect)
+		c.m.mu.RUnlock()
+	}
 	return c.ascended()
 }
 
 // Last implements iterator.Iterator.
 func (c *cursor) Last() bool {
 	c.start()
-	c.m.mu.RLock()
-	c.m.tree.Descend(c.collect)
-	c.m.mu.RUnlock()
+	if !c.empty() {
+		c.m.mu.RLock()
+		c.b.tree.Descend(c.collect)
+		c.m.mu.RUnlock()
+	}
 	return c.descended()
 }
 
 // SeekGE implements iterator.Iterator.
 func (c *cursor) SeekGE(user []byte, trailer base.Trailer) bool {
 	c.start()
-	slot, pos := c.m.probes.take(user)
-	c.m.mu.RLock()
-	c.m.tree.AscendGreaterOrEqual(c.m.probe(pos, user, trailer), c.collect)
-	c.m.mu.RUnlock()
-	slot.giveBack()
+	if !c.empty() {
+		slot, pos := c.b.probes.take(user)
+		c.m.mu.RLock()
+		c.b.tree.AscendGreaterOrEqual(c.b.probe(pos, user, trailer), c.collect)
+		c.m.mu.RUnlock()
+		slot.giveBack()
+	}
 	return c.ascended()
 }
 
@@ -133,11 +148,13 @@ const beforeAll = ^base.Trailer(0)
 // SeekLT implements iterator.Iterator.
 func (c *cursor) SeekLT(user []byte) bool {
 	c.start()
-	slot, pos := c.m.probes.take(user)
-	c.m.mu.RLock()
-	c.m.tree.DescendLessOrEqual(c.m.probe(pos, user, beforeAll), c.collect)
-	c.m.mu.RUnlock()
-	slot.giveBack()
+	if !c.empty() {
+		slot, pos := c.b.probes.take(user)
+		c.m.mu.RLock()
+		c.b.tree.DescendLessOrEqual(c.b.probe(pos, user, beforeAll), c.collect)
+		c.m.mu.RUnlock()
+		slot.giveBack()
+	}
 	return c.descended()
 }
 
@@ -176,8 +193,8 @@ func (c *cursor) refillUp() bool {
 	c.more()
 	c.want++
 	c.m.mu.RLock()
-	from.prefix = c.m.skip.prefix(c.m.userKey(from)) // the skip may have changed
-	c.m.tree.AscendGreaterOrEqual(from, c.collect)
+	from.prefix = c.b.skip.prefix(c.b.userKey(from)) // the skip may have changed
+	c.b.tree.AscendGreaterOrEqual(from, c.collect)
 	c.m.mu.RUnlock()
 	c.want--
 	c.items = c.items[:copy(c.items, c.items[1:])]
@@ -190,8 +207,8 @@ func (c *cursor) refillDown() bool {
 	c.more()
 	c.want++
 	c.m.mu.RLock()
-	from.prefix = c.m.skip.prefix(c.m.userKey(from))
-	c.m.tree.DescendLessOrEqual(from, c.collect)
+	from.prefix = c.b.skip.prefix(c.b.userKey(from))
+	c.b.tree.DescendLessOrEqual(from, c.collect)
 	c.m.mu.RUnlock()
 	c.want--
 	c.items = c.items[:copy(c.items, c.items[1:])]
@@ -202,14 +219,14 @@ func (c *cursor) refillDown() bool {
 // released.
 func (c *cursor) Key() base.InternalKey {
 	it := &c.items[c.i]
-	return base.InternalKey{User: c.m.arena.key(it.pos, it.keyLen), Trailer: it.trailer}
+	return base.InternalKey{User: c.b.arena.key(it.pos, it.keyLen), Trailer: it.trailer}
 }
 
 // Value implements iterator.Iterator. The payload is valid until the memtable
 // is released.
 func (c *cursor) Value() []byte {
 	it := &c.items[c.i]
-	return c.m.arena.payload(it.pos, it.keyLen)
+	return c.b.arena.payload(it.pos, it.keyLen)
 }
 
 // Err implements iterator.Iterator: it is always nil.

@@ -6,6 +6,9 @@
 //   - An item stands for one operation: the first bytes of its key, its
 //     trailer, and where in the arena the rest is. It holds no Go pointer, so
 //     the garbage collector never looks into the B-tree's nodes.
+//   - The body is what entries need: arena, tree and the slots of lookups. It is
+//     taken from a pool with the first operation, so that a memtable without
+//     any costs next to nothing: a database has one for each keyspace.
 //   - The arena is a run of slabs that hold keys and payloads. It only grows;
 //     slabs come from a pool and go back to it when the memtable is released.
 //   - The skip is the length of a prefix that all keys were seen to share. The

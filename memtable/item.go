@@ -31,38 +31,33 @@ const treeDegree = 64
 // Nodes of large memtables are used again, as slabs are: half of what a
 // memtable takes from the Go allocator would be nodes, which grow and split.
 const (
-	nodesPooledMin = 4 << 20 // memtables meant to be smaller leave theirs to the collector
-	nodesMax       = 8 << 10 // kept per memtable: 24 MiB, enough for 100 MiB of 100-byte entries
+	// Memtables meant to be smaller leave theirs to the collector, but for those
+	// that a body keeps. Larger ones take theirs when the first few are full.
+	nodesPooledMin = 4 << 20
+
+	nodesMax = 8 << 10 // kept per memtable: 24 MiB, enough for 100 MiB of 100-byte entries
 )
 
 // nodePool holds *btree.FreeListG[item] with the nodes of one memtable each.
 var nodePool = sync.Pool{New: func() any { return btree.NewFreeListG[item](nodesMax) }}
 
-// takeNodes returns where a memtable of the given size gets its nodes.
-func takeNodes(sizeBytes int64) (nodes *btree.FreeListG[item], pooled bool) {
-	if sizeBytes < nodesPooledMin {
-		return btree.NewFreeListG[item](0), false
-	}
-	return nodePool.Get().(*btree.FreeListG[item]), true
-}
-
 // less is the order of the tree: user keys ascend, trailers descend.
-func (m *Memtable) less(a, b item) bool {
-	if a.prefix != b.prefix {
-		return a.prefix < b.prefix
+func (b *body) less(x, y item) bool {
+	if x.prefix != y.prefix {
+		return x.prefix < y.prefix
 	}
-	if c := bytes.Compare(m.userKey(a), m.userKey(b)); c != 0 {
+	if c := bytes.Compare(b.userKey(x), b.userKey(y)); c != 0 {
 		return c < 0
 	}
-	return a.trailer > b.trailer
+	return x.trailer > y.trailer
 }
 
 // userKey is the whole key of an item of the tree or of a probe.
-func (m *Memtable) userKey(it item) []byte {
+func (b *body) userKey(it item) []byte {
 	if it.pos >= probeBase {
-		return m.probes.slots[it.pos-probeBase].key
+		return b.probes.slots[it.pos-probeBase].key
 	}
-	return m.arena.key(it.pos, it.keyLen)
+	return b.arena.key(it.pos, it.keyLen)
 }
 
 // skip is a prefix that keys are expected to share. The bytes behind it tell
@@ -105,41 +100,49 @@ const (
 	skipSlack = 3
 )
 
-// reconsiderSkip rebuilds the tree with another skip where that promises
-// cheaper comparisons. Only the applying goroutine calls it; readers go on with
-// the old tree meanwhile.
-func (m *Memtable) reconsiderSkip() {
-	n := m.tree.Len()
-	if n < m.skipCheckAt {
+// reconsider rebuilds the tree, at a few sizes, with another skip where that
+// promises cheaper comparisons, and on pooled nodes where the memtable will
+// become large. Only the applying goroutine calls it; readers go on with the
+// old tree meanwhile.
+func (m *Memtable) reconsider(b *body) {
+	n := b.tree.Len()
+	if n < m.reconsiderAt {
 		return
 	}
-	m.skipCheckAt = nextSkipCheck(n)
-	first, _ := m.tree.Min()
-	last, _ := m.tree.Max()
-	shared := sharedPrefix(m.userKey(first), m.userKey(last))
-	fits := bytes.HasPrefix(shared, m.skip)
+	m.reconsiderAt = nextReconsider(n)
+	next, better := m.betterSkip(b)
+	takes := b.many == nil && m.sizeBytes >= nodesPooledMin
+	if takes {
+		b.many = nodePool.Get().(*btree.FreeListG[item])
+	}
+	if takes || better {
+		old, rebuilt := b.tree, b.rebuilt(next)
+		m.mu.Lock()
+		b.tree, b.skip = rebuilt, next
+		m.mu.Unlock()
+		old.Clear(true) // whoever was in it held the lock
+	}
+}
+
+// betterSkip is the skip to go on with, and whether it differs.
+func (m *Memtable) betterSkip(b *body) (next skip, better bool) {
+	first, _ := b.tree.Min()
+	last, _ := b.tree.Max()
+	shared := sharedPrefix(b.userKey(first), b.userKey(last))
+	fits := bytes.HasPrefix(shared, b.skip)
 	switch {
-	case fits && (m.skipChosen || len(shared) <= len(m.skip)+skipSlack):
-		return
+	case fits && (m.skipChosen || len(shared) <= len(b.skip)+skipSlack):
+		return b.skip, false
 	case m.skipChosen: // keys have left it
 		shared = shared[:max(0, len(shared)-skipSlack)]
 	}
 	m.skipChosen = true
-	next := skip(bytes.Clone(shared))
-	rebuilt := m.newTree()
-	m.tree.Ascend(func(it item) bool {
-		it.prefix = next.prefix(m.arena.key(it.pos, it.keyLen))
-		rebuilt.ReplaceOrInsert(it)
-		return true
-	})
-	m.mu.Lock()
-	m.tree, m.skip = rebuilt, next
-	m.mu.Unlock()
+	return bytes.Clone(shared), true
 }
 
-// nextSkipCheck is the size of the tree at which to reconsider the skip after
+// nextReconsider is the size of the tree at which to reconsider it after
 // having done so at n.
-func nextSkipCheck(n int) int {
+func nextReconsider(n int) int {
 	switch {
 	case n < skipAgainEntries:
 		return skipAgainEntries

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/google/btree"
-
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/invariants"
 	"github.com/cordwood-db/cordwood/internal/rangedel"
@@ -40,23 +38,21 @@ type Options struct {
 // Memtable is a sorted table of operations in memory. See the package for who
 // may use it when.
 type Memtable struct {
-	keyspace uint32
-	arena    arena
-	probes   *probeTable // nil once released
+	keyspace  uint32
+	sizeBytes int64
 
-	// mu guards the tree, the skip and tombs. Only the applying goroutine
+	// body is nil until the first operation comes.
+	body atomic.Pointer[body]
+
+	// mu guards tombs, and tree and skip in body. Only the applying goroutine
 	// changes them, so that it may read them without.
 	mu    sync.RWMutex
-	tree  *tree
-	skip  skip
 	tombs []rangedel.Tombstone
 
 	// Used by the applying goroutine only.
-	staged      [applyChunk]item
-	nodes       *btree.FreeListG[item]
-	nodesPooled bool
-	skipCheckAt int  // size of the tree at which to reconsider the skip
-	skipChosen  bool // from keys of this memtable
+	skipHint     []byte // for the body
+	reconsiderAt int    // size of the tree at which to reconsider it
+	skipChosen   bool   // from keys of this memtable
 
 	// rangeDels is the Set of the first tombs, built when asked for.
 	rangeDels   atomic.Pointer[rangeDelCache]
@@ -79,21 +75,26 @@ const itemBytes = 40
 // applyChunk is how many operations Apply inserts under one lock.
 const applyChunk = 64
 
-// New returns an empty memtable. Release gives its memory back.
+// New returns an empty memtable, which takes a few hundred bytes. Release gives
+// its memory back.
 func New(opts Options) *Memtable {
-	m := &Memtable{
-		keyspace:    opts.Keyspace,
-		probes:      probePool.Get().(*probeTable),
-		skip:        bytes.Clone(opts.SkipHint),
-		skipCheckAt: skipFirstEntries,
+	return &Memtable{
+		keyspace:     opts.Keyspace,
+		sizeBytes:    opts.SizeBytes,
+		skipHint:     bytes.Clone(opts.SkipHint),
+		reconsiderAt: skipFirstEntries,
 	}
-	m.nodes, m.nodesPooled = takeNodes(opts.SizeBytes)
-	m.tree = m.newTree()
-	return m
 }
 
-func (m *Memtable) newTree() *tree {
-	return btree.NewWithFreeListG(treeDegree, m.less, m.nodes)
+// takeBody returns the body, which it takes from the pool the first time.
+func (m *Memtable) takeBody() *body {
+	b := m.body.Load()
+	if b == nil {
+		b = bodyPool.Get().(*body)
+		b.skip = m.skipHint
+		m.body.Store(b)
+	}
+	return b
 }
 
 // Apply adds the leading run of operations that are of the memtable's keyspace,
@@ -107,30 +108,17 @@ func (m *Memtable) newTree() *tree {
 // long as their sequence numbers are never published.
 func (m *Memtable) Apply(seq base.SeqNum, ops []byte) (rest []byte, next base.SeqNum, err error) {
 	first := seq
-	it := base.OpIter{B: ops}
+	rest = ops
 	for more := true; more; {
-		n := 0
-		for n < applyChunk {
-			rest = it.B
-			op, ok, err := it.Next()
-			if err != nil {
-				return nil, seq, applyError(seq, err)
-			}
-			if !ok || op.Keyspace != m.keyspace {
-				more = false
-				break
-			}
-			isItem, err := m.stage(&m.staged[n], seq, op)
-			if err != nil {
-				return nil, seq, applyError(seq, err)
-			}
-			if isItem {
-				n++
-			}
-			seq++
+		var n int
+		if n, rest, seq, more, err = m.stageChunk(seq, rest); err != nil {
+			return nil, seq, fmt.Errorf("memtable: apply at sequence number %d: %w", seq, err)
 		}
-		m.insert(m.staged[:n])
-		m.reconsiderSkip()
+		if n > 0 {
+			b := m.body.Load()
+			m.insert(b, b.staged[:n])
+			m.reconsider(b)
+		}
 	}
 	if seq > first {
 		m.minSeq.CompareAndSwap(0, uint64(first))
@@ -139,13 +127,35 @@ func (m *Memtable) Apply(seq base.SeqNum, ops []byte) (rest []byte, next base.Se
 	return rest, seq, nil
 }
 
-func applyError(seq base.SeqNum, err error) error {
-	return fmt.Errorf("memtable: apply at sequence number %d: %w", seq, err)
+// stageChunk stages operations until n items are as many as go under one lock,
+// or until none of the memtable's keyspace follows, which more tells.
+func (m *Memtable) stageChunk(seq base.SeqNum, ops []byte) (n int, rest []byte, next base.SeqNum, more bool, err error) {
+	it := base.OpIter{B: ops}
+	for n < applyChunk {
+		rest = it.B
+		op, ok, err := it.Next()
+		if err != nil {
+			return 0, nil, seq, false, err
+		}
+		if !ok || op.Keyspace != m.keyspace {
+			return n, rest, seq, false, nil
+		}
+		b := m.takeBody()
+		isItem, err := m.stage(b, &b.staged[n], seq, op)
+		if err != nil {
+			return 0, nil, seq, false, err
+		}
+		if isItem {
+			n++
+		}
+		seq++
+	}
+	return n, it.B, seq, true, nil
 }
 
 // stage copies an operation into the arena and counts it. isItem is false for
 // a range delete, which has no place in the tree.
-func (m *Memtable) stage(dst *item, seq base.SeqNum, op base.Op) (isItem bool, err error) {
+func (m *Memtable) stage(b *body, dst *item, seq base.SeqNum, op base.Op) (isItem bool, err error) {
 	if seq > base.SeqNumMax {
 		return false, errSeqNums
 	}
@@ -170,14 +180,14 @@ func (m *Memtable) stage(dst *item, seq base.SeqNum, op base.Op) (isItem bool, e
 	case base.KindDelete:
 		m.deletes.Add(1)
 	case base.KindRangeDelete:
-		return false, m.addRangeDel(seq, op)
+		return false, m.addRangeDel(b, seq, op)
 	}
-	pos, size, err := m.arena.add(op.Key, op.Payload)
+	pos, size, err := b.arena.add(op.Key, op.Payload)
 	if err != nil {
 		return false, err
 	}
 	*dst = item{
-		prefix: m.skip.prefix(op.Key), trailer: base.MakeTrailer(seq, op.Kind),
+		prefix: b.skip.prefix(op.Key), trailer: base.MakeTrailer(seq, op.Kind),
 		pos: pos, keyLen: uint32(len(op.Key)),
 	}
 	m.bytes.Add(int64(size) + itemBytes)
@@ -197,13 +207,10 @@ func checkLengths(key, payload int) error {
 }
 
 // insert puts staged items into the tree.
-func (m *Memtable) insert(staged []item) {
-	if len(staged) == 0 {
-		return
-	}
+func (m *Memtable) insert(b *body, staged []item) {
 	m.mu.Lock()
 	for _, it := range staged {
-		_, replaced := m.tree.ReplaceOrInsert(it)
+		_, replaced := b.tree.ReplaceOrInsert(it)
 		invariants.Check(!replaced, "sequence number %d given twice", it.trailer.SeqNum())
 	}
 	m.mu.Unlock()
@@ -215,16 +222,20 @@ func (m *Memtable) Keyspace() uint32 { return m.keyspace }
 // Get returns the newest version of key that visible sees. The payload is valid
 // until Release. It does not look at range deletes: see RangeDels.
 func (m *Memtable) Get(key []byte, visible base.SeqNum) (trailer base.Trailer, payload []byte, ok bool) {
-	slot, pos := m.probes.take(key)
+	b := m.body.Load()
+	if b == nil {
+		return 0, nil, false
+	}
+	slot, pos := b.probes.take(key)
 	m.mu.RLock()
-	m.tree.AscendGreaterOrEqual(m.probe(pos, key, base.SeekTrailer(visible)), slot.visit)
+	b.tree.AscendGreaterOrEqual(b.probe(pos, key, base.SeekTrailer(visible)), slot.visit)
 	m.mu.RUnlock()
 	it, found := slot.item, slot.found
 	slot.giveBack()
-	if !found || int(it.keyLen) != len(key) || !bytes.Equal(m.arena.key(it.pos, it.keyLen), key) {
+	if !found || int(it.keyLen) != len(key) || !bytes.Equal(b.arena.key(it.pos, it.keyLen), key) {
 		return 0, nil, false
 	}
-	return it.trailer, m.arena.payload(it.pos, it.keyLen), true
+	return it.trailer, b.arena.payload(it.pos, it.keyLen), true
 }
 
 // Bytes is about how much memory the entries take.
@@ -259,22 +270,21 @@ func (m *Memtable) MaxSeq() base.SeqNum { return base.SeqNum(m.maxSeq.Load()) }
 
 // SkipHint is what to give to the next memtable as Options.SkipHint.
 func (m *Memtable) SkipHint() []byte {
+	b := m.body.Load()
+	if b == nil {
+		return bytes.Clone(m.skipHint)
+	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return bytes.Clone(m.skip)
+	return bytes.Clone(b.skip)
 }
 
 // Release gives the memory back. The memtable, its cursors and everything they
 // returned must be out of use; RangeDels's sets too.
 func (m *Memtable) Release() {
-	m.arena.release()
-	if m.probes != nil {
-		probePool.Put(m.probes)
+	if b := m.body.Swap(released); b != nil && b != released {
+		b.giveBack()
 	}
-	if m.nodesPooled && m.tree != nil {
-		m.tree.Clear(true)
-		nodePool.Put(m.nodes)
-	}
-	m.probes, m.tree, m.nodes, m.tombs = nil, nil, nil, nil
+	m.tombs = nil
 	m.rangeDels.Store(nil)
 }

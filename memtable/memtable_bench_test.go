@@ -180,14 +180,26 @@ func BenchmarkSeekAnd50Next(b *testing.B) {
 	}
 }
 
-// BenchmarkNewSmall is what a database that is opened for a test pays.
+// BenchmarkNewSmall is what a keyspace without writes, or a small transaction,
+// pays for its memtable: made, filled with so many operations, read, released.
 func BenchmarkNewSmall(b *testing.B) {
-	op := base.AppendOp(nil, base.Op{Kind: base.KindSet, Key: []byte("k"), Payload: []byte("v")})
-	b.ReportAllocs()
-	for b.Loop() {
-		m := New(Options{SizeBytes: 2 << 10})
-		m.Apply(1, op)
-		m.Release()
+	ops := benchOps(benchKeys[0].key, 100)
+	for _, sizeBytes := range []int64{0, 64 << 20} {
+		for _, n := range []int{0, 1, 10, 100} {
+			b.Run(fmt.Sprintf("%d of %d MiB", n, sizeBytes>>20), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					m := New(Options{SizeBytes: sizeBytes})
+					for i, op := range ops[:n] {
+						if _, _, err := m.Apply(base.SeqNum(i+1), op); err != nil {
+							b.Fatal(err)
+						}
+					}
+					m.Get(ops[0][3:19], base.SeqNumMax)
+					m.Release()
+				}
+			})
+		}
 	}
 }
 

@@ -426,7 +426,7 @@ func TestArenaIsFullAtTheLastPosition(t *testing.T) {
 		t.Fatalf("a large entry: %v", err)
 	}
 	m := New(Options{})
-	m.arena.slabs.Store(&slabs)
+	m.takeBody().arena.slabs.Store(&slabs)
 	for _, kind := range []base.Kind{base.KindSet, base.KindRangeDelete} {
 		_, _, err := m.Apply(1, base.AppendOp(nil, base.Op{Kind: kind, Key: []byte("a"), Payload: []byte("b")}))
 		if !errors.Is(err, errFull) {
@@ -442,7 +442,7 @@ func TestSmallMemtableTakesLittleMemory(t *testing.T) {
 	b.add(base.KindSet, []byte("k"), []byte("v"))
 	b.commit(t, m, 1)
 	total := 0
-	for _, s := range *m.arena.slabs.Load() {
+	for _, s := range *m.body.Load().arena.slabs.Load() {
 		total += len(s.data)
 	}
 	if total > 4<<10 {
@@ -514,17 +514,5 @@ func TestGetDoesNotAllocate(t *testing.T) {
 		}
 	}); got != 0 {
 		t.Fatalf("%v allocations", got)
-	}
-}
-
-// A large memtable is built from the slabs and nodes of the one before.
-func TestMemoryOfAReleasedMemtableIsUsedAgain(t *testing.T) {
-	rng := rand.New(rand.NewPCG(4, 4))
-	for range 3 {
-		m, b := New(Options{SizeBytes: 64 << 20}), newBuilder()
-		fill(t, rng, m, b, keyStyles["common prefix"], 5000)
-		checkCounters(t, m, b)
-		walk(t, m.NewIter(), b.sorted())
-		m.Release()
 	}
 }

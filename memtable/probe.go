@@ -3,10 +3,7 @@ package memtable
 import (
 	"math/rand/v2"
 	"runtime"
-	"sync"
 	"sync/atomic"
-
-	"github.com/cordwood-db/cordwood/internal/base"
 )
 
 // probeBase starts the positions that stand for probes.
@@ -34,9 +31,8 @@ type probeTable struct {
 	slots [probeSlots]probeSlot
 }
 
-// probePool holds *probeTable.
-var probePool = sync.Pool{New: func() any {
-	t := new(probeTable)
+// init prepares the slots, once for all memtables that use them.
+func (t *probeTable) init() {
 	for i := range t.slots {
 		s := &t.slots[i]
 		// Made once, since a closure per lookup would be an allocation.
@@ -45,8 +41,7 @@ var probePool = sync.Pool{New: func() any {
 			return false
 		}
 	}
-	return t
-}}
+}
 
 // take returns a slot that holds a copy of key.
 func (t *probeTable) take(key []byte) (slot *probeSlot, pos uint32) {
@@ -64,9 +59,3 @@ func (t *probeTable) take(key []byte) (slot *probeSlot, pos uint32) {
 }
 
 func (s *probeSlot) giveBack() { s.busy.Store(false) }
-
-// probe makes an item for a key in a slot. The caller holds the lock, since
-// the skip may change.
-func (m *Memtable) probe(pos uint32, key []byte, trailer base.Trailer) item {
-	return item{prefix: m.skip.prefix(key), trailer: trailer, pos: pos, keyLen: uint32(len(key))}
-}

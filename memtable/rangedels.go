@@ -15,17 +15,17 @@ type rangeDelCache struct {
 const tombstoneBytes = 56
 
 // addRangeDel adds the range delete op.
-func (m *Memtable) addRangeDel(seq base.SeqNum, op base.Op) error {
+func (m *Memtable) addRangeDel(b *body, seq base.SeqNum, op base.Op) error {
 	// One byte more than a key, so that an end can lie behind all keys.
 	if len(op.Payload) > KeyBytesMax+1 {
 		return base.ErrKeyTooLarge
 	}
-	pos, size, err := m.arena.add(op.Key, op.Payload)
+	pos, size, err := b.arena.add(op.Key, op.Payload)
 	if err != nil {
 		return err
 	}
 	keyLen := uint32(len(op.Key))
-	t := rangedel.Tombstone{Start: m.arena.key(pos, keyLen), End: m.arena.payload(pos, keyLen), Seq: seq}
+	t := rangedel.Tombstone{Start: b.arena.key(pos, keyLen), End: b.arena.payload(pos, keyLen), Seq: seq}
 	m.mu.Lock()
 	m.tombs = append(m.tombs, t)
 	m.mu.Unlock()
