@@ -76,3 +76,13 @@ func (o *older) bottomRange(start, end []byte) bool {
 	}
 	return !slices.ContainsFunc(o.l0, meets)
 }
+
+// deepest reports that no level below the plan's output has keys of its range.
+func deepest(tree *manifest.Tree, plan *Plan) bool {
+	for l := plan.OutputLevel + 1; l < manifest.NumLevels; l++ {
+		if len(tree.Overlaps(l, plan.Start, plan.End)) > 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -23,7 +23,8 @@
 //
 //  1. For every snapshot, and for a reader of everything, the visible state of
 //     every key is the same before and after, given the readers' clock is at
-//     least the result's ExpiryHorizon.
+//     least the result's ExpiryHorizon. (18 says where a compaction filter
+//     changes that.)
 //  2. In one stripe at most one version of a key survives, other than merge
 //     operands that could not be combined.
 //  3. An entry is dropped if a range tombstone of its own stripe covers it.
@@ -73,6 +74,45 @@
 //     or any other it takes. (Newer ones may stay.)
 //  16. A plan changes something: applying plans while no one writes comes to
 //     an end.
+//
+// # Invariants of the compaction filter
+//
+// [Env].Filter is the user's say about values. It is asked where the entry
+// filter hands a value on, so that 2 to 8 were applied before. A run that reads
+// no entries (a move, a drop of whole tables) asks about none.
+//
+//  17. It is asked about a value, in the table or in the value log, exactly if
+//     the value is newer than every snapshot, was not hidden by 2, 3 or 7, and
+//     has no version of its key above it in the input: no operand either. A
+//     value that merging made in this run is a value; operands are none. So a
+//     key is asked about once in a run at most, and keys ascend.
+//  18. For every snapshot of the run the visible state of every key stays the
+//     same. For a reader of everything it becomes what it would be if, with the
+//     value's own sequence number, a delete (Drop) or a set of the new value
+//     (Change) had been written. Versions above it that the input does not
+//     have, operands too, apply to that.
+//  19. That is the only change of what can be read that the package makes. A
+//     reader at a sequence number that Snapshots did not name, even one that is
+//     newer than the whole input, sees the difference between the versions
+//     before and after the edit. Whoever must see the same again and again, and
+//     began after Snapshots were listed, stays with the version it began with.
+//  20. Drop makes a point tombstone with the value's sequence number, and 2 to 6
+//     apply to it: it stays where an older version may lie below or survives
+//     for a snapshot, and goes where there is none. No older version shows.
+//  21. Change makes a set with the same sequence number and expiry. The new
+//     value is inline whatever its length, but a flush separates it like any
+//     other: Separate comes after the filter, and is not called for a value
+//     that was dropped.
+//  22. The pointer of a value that is dropped or changed counts by 8, once, and
+//     is told to OnDrop. Keep leaves an entry as it is, byte for byte.
+//  23. The value log is read only if the filter asks for a value that is there,
+//     and once for it then. A value that cannot be read fails the run, whatever
+//     the filter makes of that: damage is a CorruptionError.
+//  24. An error of the filter, a panic, an unknown decision and a value over the
+//     limit fail the run by 13, as a [FilterError].
+//  25. By 10 a value that was dropped counts as the tombstone that it became.
+//     Stats.Filtered and Stats.Changed count decisions, not entries that are
+//     gone.
 //
 // # Concurrency
 //

@@ -29,6 +29,18 @@ type Env struct {
 	// Merge combines merge operands; nil leaves them as they are.
 	Merge base.MergeOperator
 
+	// Filter is the user's say about values; nil: none. A reader whose sequence
+	// number is not among the snapshots of a run with a filter, and which shall
+	// see the same before and after the run, must stay with the version from
+	// before: see invariant 19.
+	Filter Filter
+
+	// ReadValue reads a value for the filter from the value log, as of the
+	// version that the run works on, and into memory that it does not use
+	// again. Damage is a *base.CorruptionError. nil: then a filter that wants a
+	// value from there fails the run.
+	ReadValue func(key []byte, seq base.SeqNum, p base.Pointer) ([]byte, error)
+
 	// Separate moves a value of at least ValueThreshold bytes to the value log
 	// and returns its pointer, which must be durable before the tables are
 	// used. nil keeps all values inline. Compactions leave it nil. When the run
@@ -41,8 +53,8 @@ type Env struct {
 	// count bytes in Discards. nil: nobody wants to know.
 	OnDrop func(base.Pointer)
 
-	// Pace is told now and then how many bytes of entries were read since the
-	// last call, and may sleep. nil: never.
+	// Pace is told now and then how many bytes of entries, and of values for
+	// the filter, were read since the last call, and may sleep. nil: never.
 	Pace func(n int)
 
 	// Cancel is asked as often; an error ends the run with it. nil: never.
@@ -86,6 +98,8 @@ type WriteParams struct {
 	Grandparents []*manifest.TableMeta
 	// LevelHint is the level that the output is for.
 	LevelHint int
+
+	filterRun *FilterRun // set by Run; nil: a flush
 }
 
 // Output is what WriteTables made.
@@ -113,6 +127,8 @@ type Stats struct {
 	Merged     uint64 // went into a value or another operand
 
 	Expired        uint64 // values that became tombstones
+	Filtered       uint64 // values that became tombstones because Env.Filter said so
+	Changed        uint64 // values that Env.Filter replaced
 	MergeErrors    uint64 // times that the merge operator failed
 	Separated      uint64 // values moved to the value log
 	SeparatedBytes uint64 // of value-log records

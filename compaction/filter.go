@@ -31,6 +31,7 @@ type filter struct {
 	zeroSeqs bool
 	bottom   func(key []byte) bool
 	merge    base.MergeOperator
+	values   *valueFilter          // nil: nobody is asked
 	tick     func(bytes int) error // called now and then with input bytes since the last call
 
 	cover    rangedel.Cursor
@@ -209,8 +210,15 @@ func (f *filter) survivor(stripe int, t base.Trailer, payload []byte) error {
 	return f.emitSet(stripe, t, payload)
 }
 
-// emitSet hands a value on. Everything older in its stripe is hidden by it.
+// emitSet hands a value on, if the user's filter lets it pass. Everything older
+// in its stripe is hidden by it, or by the tombstone in its place.
 func (f *filter) emitSet(stripe int, t base.Trailer, payload []byte) error {
+	if f.values != nil && f.values.asks(f, stripe) {
+		var err error
+		if t, payload, err = f.consult(t, payload); err != nil || f.hasTomb {
+			return err
+		}
+	}
 	if f.zeroSeqs && stripe == 0 && t.Kind().Op() == base.KindSet && !f.covered && f.bottom(f.user) {
 		t = base.MakeTrailer(0, t.Kind())
 	}
@@ -248,7 +256,9 @@ func (f *filter) endKey() error {
 		if f.bottom(f.user) {
 			known = noBase
 		}
-		return f.flushRun(known)
+		if err := f.flushRun(known); err != nil {
+			return err
+		}
 	}
 	if !f.hasTomb {
 		return nil

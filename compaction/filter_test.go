@@ -24,6 +24,7 @@ import (
 //	bottom, or: bottom a b (these keys only)
 //	merge concat, or: apart (no Combine), or: failing (on operands with "!")
 //	zero
+//	filter a drop, or: filter a change new (the compaction filter; it keeps other keys)
 //	rangedel a-f#30
 //	a#9 set v
 //	a#8 set 50 v (with an expiry)
@@ -106,6 +107,7 @@ func filterAnswer(text string) (string, error) {
 	var snapshots []base.SeqNum
 	var entries []iterator.Entry
 	var dels []rangedel.Tombstone
+	var user *scriptedFilter
 	out := &collect{}
 	f := &filter{out: out, discards: discards{bytes: map[base.FileNum]uint64{}}, tick: func(int) error { return nil },
 		bottom: func([]byte) bool { return false }}
@@ -129,6 +131,11 @@ func filterAnswer(text string) (string, error) {
 		case "merge":
 			f.merge = map[string]base.MergeOperator{"concat": concatOperator{combines: true}, "apart": concatOperator{},
 				"failing": concatOperator{combines: true, failOn: '!'}}[w[1]]
+		case "filter":
+			if user == nil {
+				user = &scriptedFilter{rules: map[string][]string{}}
+			}
+			user.rules[w[1]] = w[2:]
 		case "zero":
 			f.zeroSeqs = true
 		case "rangedel":
@@ -147,8 +154,14 @@ func filterAnswer(text string) (string, error) {
 	f.in = iterator.NewSlice(entries)
 	f.stripes = newStripes(snapshots)
 	f.cover = rangedel.NewCursor(rangedel.Build(dels))
+	if user != nil {
+		f.values = &valueFilter{decide: user.decide, newest: len(f.stripes.snapshots)}
+	}
 	if err := f.walk(); err != nil {
 		return "", err
+	}
+	if user != nil {
+		out.lines = append(out.lines, fmt.Sprintf("asked about %d: %s.", len(user.asked), strings.Join(user.asked, ", ")))
 	}
 	return strings.Join(append(out.lines, filterCounts(f)), "\n"), nil
 }
@@ -193,7 +206,7 @@ func filterCounts(f *filter) string {
 		name string
 		n    uint64
 	}{{"shadowed", s.Shadowed}, {"covered", s.Covered}, {"tombstones", s.Tombstones}, {"merged", s.Merged},
-		{"expired", s.Expired}, {"merge errors", s.MergeErrors}, {"horizon", f.horizon}} {
+		{"expired", s.Expired}, {"filtered", s.Filtered}, {"changed", s.Changed}, {"merge errors", s.MergeErrors}, {"horizon", f.horizon}} {
 		if c.n > 0 {
 			out += fmt.Sprintf(", %s %d", c.name, c.n)
 		}

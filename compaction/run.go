@@ -80,6 +80,7 @@ func runMerge(ctx context.Context, env *Env, tree *manifest.Tree, plan *Plan, sn
 		BottomRange:      below.bottomRange,
 		Grandparents:     plan.Grandparents,
 		LevelHint:        plan.OutputLevel,
+		filterRun:        &FilterRun{OutputLevel: plan.OutputLevel, Bottom: deepest(tree, plan)},
 	})
 	if cerr := in.close(); err == nil && cerr != nil {
 		err = errors.Join(cerr, removeTables(env, out.Tables))

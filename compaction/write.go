@@ -23,6 +23,10 @@ func WriteTables(ctx context.Context, env *Env, in Input, p WriteParams) (*Outpu
 	if err != nil {
 		return nil, err
 	}
+	values, err := newValueFilter(env, p, st)
+	if err != nil {
+		return nil, err
+	}
 	o := newOutputs(env, p, tombs, st)
 	f := &filter{
 		in:       in.Iter,
@@ -32,6 +36,7 @@ func WriteTables(ctx context.Context, env *Env, in Input, p WriteParams) (*Outpu
 		zeroSeqs: env.ZeroSeqNums && env.Separate == nil && p.LevelHint > 0,
 		bottom:   p.Bottom,
 		merge:    env.Merge,
+		values:   values,
 		tick:     func(n int) error { return tick(ctx, env, n) },
 		cover:    rangedel.NewCursor(rangedel.Merge(in.RangeDels, in.Hide)),
 		discards: discards{bytes: make(map[base.FileNum]uint64), onDrop: env.OnDrop},
