@@ -114,6 +114,7 @@ func (c *checkpoint) write(ctx context.Context, version *manifest.Version) error
 // value-log files in place.
 func (c *checkpoint) edit(ctx context.Context, version *manifest.Version) (*manifest.Edit, error) {
 	edit := &manifest.Edit{ExpiryHorizon: &version.ExpiryHorizon}
+	edit.AddKeyspaces(version.Trees, c.db.set.NextKeyspace())
 	for level, t := range version.Tables() {
 		edit.Added = append(edit.Added, manifest.AddedTable{Level: level, Meta: t})
 	}
@@ -140,9 +141,6 @@ func (c *checkpoint) edit(ctx context.Context, version *manifest.Version) (*mani
 	}
 	seq := c.db.set.LastSeq()
 	edit.LastSeq = &seq
-	if op := c.db.set.MergeOperator(); op != "" {
-		edit.MergeOperator = &op
-	}
 	return edit, nil
 }
 

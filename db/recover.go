@@ -80,7 +80,7 @@ func (db *DB) loadManifest() error {
 // checkMergeOperator compares the operator with the one the store was written
 // with.
 func (db *DB) checkMergeOperator() error {
-	stored := db.set.MergeOperator()
+	stored := db.recordedOperator()
 	if db.opts.Merge == nil || stored == "" || stored == db.opts.Merge.Name() {
 		return nil
 	}

@@ -109,16 +109,23 @@ func (db *DB) writeGroupLogs(group []*commit.Request) error {
 // its operands are meant for, before the first of them is in the WAL: another
 // operator must not get to see it, not even in a replay after a crash.
 func (db *DB) recordOperator(group []*commit.Request) error {
-	if db.opts.Merge == nil || db.set.MergeOperator() != "" {
+	if db.opts.Merge == nil || db.recordedOperator() != "" {
 		return nil
 	}
 	for _, r := range group {
 		if r.Batch.(*request).batch.merge {
 			name := db.opts.Merge.Name()
-			return db.apply(&manifest.Edit{MergeOperator: &name}, nil, nil)
+			return db.apply(&manifest.Edit{KeyspacesChanged: []manifest.KeyspaceChange{{MergeOperator: &name}}}, nil, nil)
 		}
 	}
 	return nil
+}
+
+// recordedOperator is the name of the operator in the MANIFEST, if any.
+func (db *DB) recordedOperator() string {
+	v := db.set.Current()
+	defer v.Unref()
+	return v.Trees[0].MergeOperator
 }
 
 // embeds reports whether the large values of group go into the WAL.

@@ -16,7 +16,7 @@ import (
 // must get at by itself. Its error refuses the edit and is returned as it is.
 //
 // Errors:
-//   - *EditError, *KeyspaceError: the edit does not fit. Nothing was written.
+//   - *EditError: the edit does not fit. Nothing was written.
 //   - *UncertainError: the edit has no effect now, but may after the next open.
 //   - others: the edit has no effect.
 //
@@ -40,7 +40,7 @@ func (s *Set) Apply(edit *Edit, prepare func(*Version) error) (*Version, error) 
 		}
 	}
 	s.stamp(edit)
-	ch, err := s.catalog.check(edit, base.FileNum(s.nextFile.Load()))
+	ch, err := s.catalog.check(edit, s.given())
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +60,11 @@ func (s *Set) Apply(edit *Edit, prepare func(*Version) error) (*Version, error) 
 	}
 	s.install(ch, now, next)
 	return next, nil
+}
+
+// given says which numbers an edit may use.
+func (s *Set) given() given {
+	return given{base.FileNum(s.nextFile.Load()), s.NextKeyspace()}
 }
 
 // stamp puts the counters into the edit.

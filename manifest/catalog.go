@@ -16,6 +16,9 @@ const fileNumMax = 1<<56 - 1
 //
 // Not safe for concurrent use.
 type catalog struct {
+	keyspaces map[uint32]*knownKeyspace
+	names     map[string]uint32 // of keyspaces that are not dropped
+
 	tables   map[base.FileNum]placedTable
 	vlogs    map[base.FileNum]*VlogMeta // by logical number; metas are immutable
 	physical map[base.FileNum]physicalVlog
@@ -24,8 +27,8 @@ type catalog struct {
 	minSegmentID  uint64 // 0: not known
 	lastSeq       base.SeqNum
 	expiryHorizon uint64
-	mergeOperator string
 	nextFile      base.FileNum // every number in use is below it
+	nextKeyspace  uint32       // every number that was ever used is below it
 }
 
 type placedTable struct {
@@ -41,6 +44,10 @@ type physicalVlog struct {
 
 func newCatalog() *catalog {
 	return &catalog{
+		keyspaces:    map[uint32]*knownKeyspace{0: {}},
+		names:        map[string]uint32{"": 0},
+		nextKeyspace: 1,
+
 		tables:   make(map[base.FileNum]placedTable),
 		vlogs:    make(map[base.FileNum]*VlogMeta),
 		physical: make(map[base.FileNum]physicalVlog),
@@ -50,8 +57,8 @@ func newCatalog() *catalog {
 // change is a checked edit: what commit does to the catalog, and what has to
 // be patched in a version.
 type change struct {
-	levels [NumLevels]levelChange
-	vlogs  map[base.FileNum]*VlogMeta // new facts by logical number; nil: removed
+	trees map[uint32]*treeChange     // by keyspace
+	vlogs map[base.FileNum]*VlogMeta // new facts by logical number; nil: removed
 
 	// One entry per name given to or taken from a file.
 	filesAdded, filesRemoved []FileRef
@@ -60,27 +67,34 @@ type change struct {
 	minSegmentID  uint64
 	lastSeq       base.SeqNum
 	expiryHorizon uint64
-	mergeOperator string
 	nextFile      base.FileNum
+	nextKeyspace  uint32
 }
 
 type levelChange struct {
 	added, deleted []*TableMeta
 }
 
+// given are the lowest numbers that were not given out yet.
+type given struct {
+	file     base.FileNum
+	keyspace uint32
+}
+
+// givenAny allows all numbers.
+var givenAny = given{math.MaxUint64, math.MaxUint32}
+
 // check makes a change of e, or an error if e does not fit. It changes
-// nothing. given is the lowest file number not given out yet.
-func (c *catalog) check(e *Edit, given base.FileNum) (*change, error) {
-	if e.Keyspace != 0 {
-		return nil, &KeyspaceError{e.Keyspace}
-	}
+// nothing.
+func (c *catalog) check(e *Edit, given given) (*change, error) {
 	ch := &change{
+		trees:         make(map[uint32]*treeChange),
 		minSegment:    c.minSegment,
 		minSegmentID:  c.minSegmentID,
 		lastSeq:       c.lastSeq,
 		expiryHorizon: c.expiryHorizon,
-		mergeOperator: c.mergeOperator,
 		nextFile:      max(c.nextFile, e.NextFile),
+		nextKeyspace:  c.nextKeyspace,
 	}
 	if e.MinSegment != nil {
 		ch.raiseMinSegment(*e.MinSegment, e.MinSegmentID)
@@ -91,16 +105,19 @@ func (c *catalog) check(e *Edit, given base.FileNum) (*change, error) {
 	if e.ExpiryHorizon != nil {
 		ch.expiryHorizon = max(ch.expiryHorizon, *e.ExpiryHorizon)
 	}
-	if e.MergeOperator != nil {
-		ch.mergeOperator = *e.MergeOperator
-	}
 	if ch.nextFile > fileNumMax || ch.lastSeq > base.SeqNumMax {
 		return nil, editErrorf("a counter is out of range")
 	}
-	if err := c.checkTables(e, ch, given); err != nil {
+	if err := c.checkKeyspaces(e, ch, given.keyspace); err != nil {
 		return nil, err
 	}
-	return ch, c.checkVlogs(e, ch, given)
+	if err := c.checkTables(e, ch, given.file); err != nil {
+		return nil, err
+	}
+	if err := c.checkRemoved(e, ch); err != nil {
+		return nil, err
+	}
+	return ch, c.checkVlogs(e, ch, given.file)
 }
 
 func (c *catalog) checkTables(e *Edit, ch *change, given base.FileNum) error {
@@ -117,7 +134,9 @@ func (c *catalog) checkTables(e *Edit, ch *change, given base.FileNum) error {
 			return editErrorf("table %d is deleted twice", d.Num)
 		}
 		gone[d.Num] = p.meta
-		lc := &ch.levels[d.Level]
+		tree := ch.tree(p.meta.Keyspace)
+		tree.tables--
+		lc := &tree.levels[d.Level]
 		lc.deleted = append(lc.deleted, p.meta)
 		ch.filesRemoved = append(ch.filesRemoved, FileRef{base.FileTable, d.Num})
 	}
@@ -129,24 +148,26 @@ func (c *catalog) checkTables(e *Edit, ch *change, given base.FileNum) error {
 		if a.Meta == nil {
 			return editErrorf("a table without facts")
 		}
-		if a.Meta.Keyspace != e.Keyspace {
-			return &KeyspaceError{a.Meta.Keyspace}
-		}
 		if err := a.Meta.check(); err != nil {
 			return err
 		}
 		n := a.Meta.Num
 		_, have := c.tables[n]
-		if was := gone[n]; was != nil && was.ID != a.Meta.ID {
-			return editErrorf("table %d changes its id", n)
+		if was := gone[n]; was != nil && (was.ID != a.Meta.ID || was.Keyspace != a.Meta.Keyspace) {
+			return editErrorf("table %d changes its id or its keyspace", n)
 		} else if seen[n] || (have && was == nil) {
 			return editErrorf("table %d is added twice", n)
 		}
 		if err := ch.useFile(n, given); err != nil {
 			return err
 		}
+		if !c.hasKeyspace(a.Meta.Keyspace, ch) {
+			return editErrorf("keyspace %d of table %d does not exist", a.Meta.Keyspace, n)
+		}
 		seen[n] = true
-		lc := &ch.levels[a.Level]
+		tree := ch.tree(a.Meta.Keyspace)
+		tree.tables++
+		lc := &tree.levels[a.Level]
 		lc.added = append(lc.added, a.Meta)
 		ch.filesAdded = append(ch.filesAdded, FileRef{base.FileTable, n})
 		ch.lastSeq = max(ch.lastSeq, a.Meta.SeqMax)
@@ -178,15 +199,9 @@ func (ch *change) useFile(n, given base.FileNum) error {
 
 // commit makes the change. It must come from check, with no commit between.
 func (c *catalog) commit(ch *change) {
-	for level := range ch.levels {
-		for _, t := range ch.levels[level].deleted {
-			delete(c.tables, t.Num)
-		}
-	}
-	for level := range ch.levels {
-		for _, t := range ch.levels[level].added {
-			c.tables[t.Num] = placedTable{level, t}
-		}
+	c.commitNames(ch)
+	for num, tree := range ch.trees {
+		c.commitTree(num, tree)
 	}
 	for logical, m := range ch.vlogs {
 		if old := c.vlogs[logical]; old != nil {
@@ -206,8 +221,8 @@ func (c *catalog) commit(ch *change) {
 		c.physical[m.Physical] = physicalVlog{m.PhysicalID, p.names + 1}
 	}
 	c.minSegment, c.minSegmentID, c.lastSeq = ch.minSegment, ch.minSegmentID, ch.lastSeq
-	c.expiryHorizon, c.mergeOperator = ch.expiryHorizon, ch.mergeOperator
-	c.nextFile = ch.nextFile
+	c.expiryHorizon = ch.expiryHorizon
+	c.nextFile, c.nextKeyspace = ch.nextFile, ch.nextKeyspace
 }
 
 // raiseMinSegment takes over a newer segment with its id, or the id of the

@@ -12,12 +12,13 @@ import (
 // than a few hundred tables; a hostile MANIFEST can name a million.
 const pairsCheckedMax = 1 << 20
 
-// Check returns an [EditError] if the version breaks an invariant: levels in
-// order, no two tables where a reader could take the older for the newer, no
+// Check returns an [EditError] if the version breaks an invariant: keyspaces
+// and levels in order, names unique, each table in its keyspace, no two tables where a reader could take the older for the newer, no
 // table twice, one id for each physical value-log file. Sorting apart, its
 // cost is linear.
 func (v *Version) Check() error {
 	seen := make(map[base.FileNum]bool)
+	names := make(map[string]bool)
 	if len(v.Trees) == 0 || v.Trees[0].Num != 0 {
 		return editErrorf("there is no default keyspace")
 	}
@@ -25,6 +26,13 @@ func (v *Version) Check() error {
 		if i > 0 && v.Trees[i-1].Num >= t.Num {
 			return editErrorf("keyspaces %d and %d are out of order", v.Trees[i-1].Num, t.Num)
 		}
+		if err := t.checkName(); err != nil {
+			return err
+		}
+		if names[t.Name] && !t.Dropped {
+			return editErrorf("keyspace %q is there twice", t.Name)
+		}
+		names[t.Name] = names[t.Name] || !t.Dropped
 		if err := t.check(seen); err != nil {
 			return err
 		}

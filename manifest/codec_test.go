@@ -11,15 +11,29 @@ import (
 // fullEdit has every field.
 func fullEdit() *Edit {
 	return &Edit{
-		Keyspace: 3,
+		KeyspacesAdded: []Keyspace{
+			{Num: 3, Name: "orders", Dropped: true, MergeOperator: "sum", Settings: []byte{1, 0, 2}},
+			{Num: 1<<32 - 1, Name: "ключи"},
+		},
+		KeyspacesDropped: []uint32{4, 5},
+		KeyspacesRemoved: []uint32{6},
+		KeyspacesChanged: []KeyspaceChange{
+			{MergeOperator: new("")},
+			{Num: 3, MergeOperator: new("max"), Settings: []byte("x")},
+			{Settings: []byte{}},
+			{Num: 9},
+		},
+		NextKeyspace: 10,
 		Added: []AddedTable{
 			{Level: 6, Meta: &TableMeta{
-				Num: 11, Size: 12345, ID: 0x1122334455667788,
+				Keyspace: 3, Num: 11, Size: 12345, ID: 0x1122334455667788,
 				Smallest: []byte("apple"), Largest: []byte("pear"), LargestExclusive: true,
 				SeqMin: 21, SeqMax: 22, Entries: 23, Deletes: 24, Merges: 25, RangeDels: 26,
 				KeyBytes: 27, ValueBytes: 28, VlogBytes: 29, Expiring: 30, ExpiryMin: 31, ExpiryMax: 32,
 			}},
 			{Level: 0, Meta: &TableMeta{Num: 12, Size: 1, Smallest: []byte{}, Largest: []byte{0xff}, SeqMax: base.SeqNumMax}},
+			{Level: 1, Meta: &TableMeta{Num: 13, Keyspace: 7, Smallest: []byte{}, Largest: []byte{}}},
+			{Level: 1, Meta: &TableMeta{Num: 14, Keyspace: 7, Smallest: []byte{}, Largest: []byte{}}},
 		},
 		Deleted: []DeletedTable{{0, 13}, {5, 14}},
 		VlogAdded: []VlogMeta{
@@ -35,7 +49,6 @@ func fullEdit() *Edit {
 		MinSegmentID:  98,
 		LastSeq:       new(base.SeqNum(99)),
 		ExpiryHorizon: new(uint64(0)),
-		MergeOperator: new(""),
 		NextFile:      1000,
 	}
 }
@@ -67,10 +80,11 @@ func TestEditSurvivesEncoding(t *testing.T) {
 // forgotten in the codec: fullEdit sets it, and the round trip compares it.
 func TestEveryFieldIsEncoded(t *testing.T) {
 	e := fullEdit()
-	for _, v := range []any{*e, *e.Added[0].Meta, e.Deleted[1], e.VlogAdded[0], e.VlogSealed[0], e.VlogSynced[0], e.VlogMoved[0]} {
+	for _, v := range []any{*e, *e.Added[0].Meta, e.Deleted[1], e.VlogAdded[0], e.VlogSealed[0], e.VlogSynced[0], e.VlogMoved[0],
+		e.KeyspacesAdded[0], e.KeyspacesChanged[1]} {
 		r := reflect.ValueOf(v)
 		for i := range r.NumField() {
-			if name := r.Type().Field(i).Name; r.Field(i).IsZero() && name != "Compacting" && name != "Keyspace" {
+			if name := r.Type().Field(i).Name; r.Field(i).IsZero() && name != "Compacting" {
 				t.Errorf("%v.%s is not set", r.Type(), name)
 			}
 		}
@@ -103,6 +117,12 @@ func TestUnknownFieldsAreSkippedOnlyIfOptional(t *testing.T) {
 		"discards twice":               {b: append(tagged(tagDiscards), tagged(tagDiscards)...), bad: true},
 		"discards not ascending":       {b: tagged(tagDiscards, 1, 1, 0, 1), bad: true},
 		"keyspace beyond 32 bits":      {b: tagged(tagKeyspace, 0x80, 0x80, 0x80, 0x80, 0x10), bad: true},
+		"new keyspace beyond 32 bits":  {b: tagged(tagKeyspaceAdded, 0x80, 0x80, 0x80, 0x80, 0x10, 0, 0, 0, 0), bad: true},
+		"optional in a keyspace":       {b: tagged(tagKeyspaceAdded, 3, 0, 1, 'a', 0, 0, 0x51, 1, 9)},
+		"mandatory in a keyspace":      {b: tagged(tagKeyspaceAdded, 3, 0, 1, 'a', 0, 0, 0x50, 1, 9), field: 0x50},
+		"unknown flag of a keyspace":   {b: tagged(tagKeyspaceAdded, 3, 2, 1, 'a', 0, 0), bad: true},
+		"unknown flag of a change":     {b: tagged(tagKeyspaceChanged, 3, 4), bad: true},
+		"next keyspace twice":          {b: append(tagged(tagNextKeyspace, 1), tagged(tagNextKeyspace, 1)...), bad: true},
 		"number of more than 64 bits":  {b: tagged(tagNextFile, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f), bad: true},
 		"length beyond the input":      {b: []byte{tagAdded, 0xff, 0xff, 0xff, 0xff, 0x0f}, bad: true},
 		"table without fixed-width id": {b: tagged(tagAdded, 0, 1, 1, 0, 0), bad: true},

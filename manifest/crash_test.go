@@ -26,7 +26,10 @@ type engine struct {
 	next  string   // state after the edit that is being applied; empty if none is
 }
 
-const noDatabase = "no database"
+const (
+	noDatabase = "no database"
+	emptyState = "horizon 0\nsegment 0 seq 0\n" // of a new one
+)
 
 func newEngine(fs vfs.FS, seed uint64) *engine {
 	return &engine{fs: fs, rng: rand.New(rand.NewPCG(seed, 2)), acked: []string{noDatabase}}
@@ -40,7 +43,7 @@ func (g *engine) last() string { return g.acked[len(g.acked)-1] }
 
 func (g *engine) create() error {
 	// The state of a new database does not depend on where it is.
-	g.next = "horizon 0\nsegment 0 seq 0 operator \"\"\n"
+	g.next = emptyState
 	set, err := Create(g.options())
 	return g.done(set, err)
 }
@@ -130,7 +133,7 @@ func (g *engine) apply(e *Edit) error {
 
 // wouldBe is what dump would say after the edit.
 func wouldBe(s *Set, e *Edit) string {
-	ch, err := s.catalog.check(e, base.FileNum(s.nextFile.Load()))
+	ch, err := s.catalog.check(e, s.given())
 	if err != nil {
 		return "refused"
 	}
@@ -138,8 +141,7 @@ func wouldBe(s *Set, e *Edit) string {
 	if err != nil {
 		return "refused"
 	}
-	return dumpVersion(next) + fmt.Sprintf("segment %d seq %d operator %q\n",
-		ch.minSegment, ch.lastSeq, ch.mergeOperator)
+	return dumpVersion(next) + dumpCounters(ch.minSegment, ch.lastSeq)
 }
 
 // step is a flush, a compaction, or the collection of a value-log file.

@@ -215,6 +215,9 @@ func TestRecordsThatCannotBeAreCorruptionOrNewerFormat(t *testing.T) {
 	}
 	snapshot := rec{recordSnapshot, nil}
 	overlap := (&Edit{Added: []AddedTable{add(1, table(4, "a", "c", 1)), add(1, table(5, "b", "d", 1))}}).Encode(nil)
+	lost := table(4, "a", "c", 1)
+	lost.Keyspace = 2
+	orphan := (&Edit{Added: []AddedTable{add(1, lost)}}).Encode(nil)
 	cases := []struct {
 		name    string
 		records []rec
@@ -229,7 +232,9 @@ func TestRecordsThatCannotBeAreCorruptionOrNewerFormat(t *testing.T) {
 		{"overlap", []rec{{recordSnapshot, overlap}}, false},
 		{"unknown mandatory record", []rec{snapshot, {4, nil}}, true},
 		{"unknown mandatory field", []rec{snapshot, {recordEdit, tagged(100)}}, true},
-		{"keyspace", []rec{snapshot, {recordEdit, (&Edit{Keyspace: 2}).Encode(nil)}}, true},
+		{"table of an unknown keyspace", []rec{snapshot, {recordEdit, orphan}}, false},
+		{"keyspace number used twice", []rec{snapshot, {recordEdit, (&Edit{KeyspacesAdded: []Keyspace{{Num: 2, Name: "a"}, {Num: 2, Name: "b"}}}).Encode(nil)}}, false},
+		{"keyspace number below the counter", []rec{{recordSnapshot, (&Edit{NextKeyspace: 3}).Encode(nil)}, {recordEdit, (&Edit{KeyspacesAdded: []Keyspace{{Num: 2, Name: "a"}}}).Encode(nil)}}, false},
 	}
 	for _, c := range cases {
 		mem := manifestWith(t, func(w *record.Writer) {

@@ -3,8 +3,13 @@
 //
 // # Nouns
 //
-//   - A [Version] is the set of live tables (by level) and value-log files at
-//     one moment. It never changes; readers hold a reference while they use it.
+//   - A [Version] is the set of live tables and value-log files at one moment.
+//     It never changes; readers hold a reference while they use it.
+//   - A [Keyspace] is a named set of keys with tables of its own. Its number is
+//     what the other formats know it by. Number 0, without a name, is always
+//     there.
+//   - A [Tree] is a keyspace with its tables, by level. Versions share it until
+//     an edit touches it.
 //   - An [Edit] is the difference between a version and the next one. Every
 //     flush, compaction and garbage collection ends in exactly one edit.
 //   - The MANIFEST is a log of edits. Its first record is a snapshot: an edit
@@ -39,7 +44,11 @@
 //  6. Within a level of 1 or more, tables are ascending and no user key lies in
 //     two of them; in level 0 they are ordered newest first, and tables that
 //     share keys share no sequence numbers.
-//  7. File numbers are never given out twice, not even across a crash.
+//  7. File numbers are never given out twice, not even across a crash. Neither
+//     are keyspace numbers that an edit has added.
+//  8. A table is in the tree of its keyspace and stays in it. Names of keyspaces
+//     that are not dropped are unique. A keyspace is removed only after it was
+//     dropped, in another edit, and has no tables.
 //
 // # Format
 //

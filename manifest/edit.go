@@ -9,12 +9,21 @@ import (
 // Edit is the difference between a version and the next one. The zero value
 // changes nothing. Slices, maps and metas pass to the Set with [Set.Apply].
 type Edit struct {
-	// Keyspace is what the tables belong to. Only 0 exists; others are refused
-	// with a [KeyspaceError].
-	Keyspace uint32
+	// KeyspacesDropped sets the names of keyspaces free; their trees stay until
+	// KeyspacesRemoved takes them away, which needs an earlier edit that
+	// dropped them, and no tables left after this one. KeyspacesAdded brings
+	// new ones, whose numbers ascend, also from edit to edit. KeyspacesChanged
+	// changes facts. They act in the order dropped, added, changed, and removed
+	// after what the edit does to tables.
+	KeyspacesAdded   []Keyspace
+	KeyspacesDropped []uint32
+	KeyspacesRemoved []uint32
+	KeyspacesChanged []KeyspaceChange
 
+	// Added tables go into the tree of their Meta.Keyspace, which may be a
+	// dropped one. A table in both lists changes its level.
 	Added   []AddedTable
-	Deleted []DeletedTable // a table in both lists changes its level
+	Deleted []DeletedTable
 
 	// VlogAdded adds logical files, VlogSealed closes them with their final
 	// facts, VlogSynced raises the known-durable length, VlogMoved is the
@@ -41,11 +50,39 @@ type Edit struct {
 	LastSeq       *base.SeqNum
 	ExpiryHorizon *uint64
 
-	// MergeOperator is the name of the operator that the keyspace needs.
-	MergeOperator *string
-
 	// NextFile is the lowest file number not given out. The Set fills it in.
 	NextFile base.FileNum
+
+	// NextKeyspace is the lowest keyspace number not used by any edit, 0 if it
+	// is not given. A value below the present one has no effect. The Set keeps
+	// count by itself; a copy of a database starts with that of the original.
+	NextKeyspace uint32
+}
+
+// KeyspaceChange says what changes about a keyspace. Each fact is changed at
+// most once in an edit.
+type KeyspaceChange struct {
+	Num           uint32  // 0 is the default keyspace
+	MergeOperator *string // nil: as it is
+	Settings      []byte  // nil: as they are
+}
+
+// AddKeyspaces makes the facts of all keyspaces, dropped ones included, part of
+// an edit that makes a whole state out of nothing: a snapshot, or the Initial
+// edit of a copy. trees are those of a version, next is [Set.NextKeyspace].
+// Their strings and settings are shared.
+func (e *Edit) AddKeyspaces(trees []*Tree, next uint32) {
+	first := &trees[0].Keyspace // is there always, so only its facts are set
+	e.KeyspacesChanged = append(e.KeyspacesChanged, KeyspaceChange{MergeOperator: &first.MergeOperator})
+	if len(first.Settings) > 0 {
+		e.KeyspacesChanged = append(e.KeyspacesChanged, KeyspaceChange{Settings: first.Settings})
+	}
+	for _, t := range trees[1:] {
+		e.KeyspacesAdded = append(e.KeyspacesAdded, t.Keyspace)
+	}
+	if next > 1 {
+		e.NextKeyspace = next
+	}
 }
 
 // AddedTable puts a table into a level.
@@ -106,16 +143,6 @@ func (e *EditError) Error() string { return "manifest: edit does not fit: " + e.
 
 func editErrorf(format string, args ...any) error {
 	return &EditError{Reason: fmt.Sprintf(format, args...)}
-}
-
-// KeyspaceError says that an edit is for a keyspace that does not exist.
-type KeyspaceError struct {
-	Keyspace uint32
-}
-
-// Error implements error.
-func (e *KeyspaceError) Error() string {
-	return fmt.Sprintf("manifest: unknown keyspace %d", e.Keyspace)
 }
 
 // UncertainError says that writing an edit failed in a way that leaves open

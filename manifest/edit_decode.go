@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -28,9 +29,10 @@ func (e *FieldError) Error() string {
 func DecodeEdit(b []byte) (*Edit, error) {
 	e := &Edit{}
 	r := editDecoder{b: b}
+	keyspace := uint32(0)
 	for len(r.b) > 0 {
 		tag := r.uint()
-		body := editDecoder{b: r.bytes()}
+		body := editDecoder{b: r.bytes(), keyspace: keyspace}
 		if r.bad {
 			return nil, errMalformedEdit
 		}
@@ -43,6 +45,7 @@ func DecodeEdit(b []byte) (*Edit, error) {
 		if body.bad {
 			return nil, errMalformedEdit
 		}
+		keyspace = body.keyspace
 		// What follows the fields of a body is an extension: tagged fields.
 		if err := body.extension(); err != nil {
 			return nil, err
@@ -56,6 +59,8 @@ func DecodeEdit(b []byte) (*Edit, error) {
 type editDecoder struct {
 	b   []byte
 	bad bool
+
+	keyspace uint32 // of tables
 }
 
 // field decodes the body of the field tag into e.
@@ -82,6 +87,19 @@ func (r *editDecoder) field(e *Edit, tag uint64) (known bool) {
 		e.VlogMoved = append(e.VlogMoved, m)
 	case tagVlogRemoved:
 		e.VlogRemoved = append(e.VlogRemoved, r.file())
+	case tagKeyspace:
+		r.keyspace = r.uint32()
+	case tagKeyspaceAdded:
+		r.keyspaceAdded(e)
+	case tagKeyspaceDropped:
+		e.KeyspacesDropped = append(e.KeyspacesDropped, r.uint32())
+	case tagKeyspaceRemoved:
+		e.KeyspacesRemoved = append(e.KeyspacesRemoved, r.uint32())
+	case tagKeyspaceChanged:
+		r.keyspaceChanged(e)
+	case tagMergeOperator:
+		e.KeyspacesChanged = append(e.KeyspacesChanged, KeyspaceChange{MergeOperator: new(string(r.b))})
+		r.b = nil
 	case tagDiscards:
 		r.discards(e)
 	default:
@@ -94,11 +112,9 @@ func (r *editDecoder) field(e *Edit, tag uint64) (known bool) {
 func (r *editDecoder) scalar(e *Edit, tag uint64) (known bool) {
 	var again bool
 	switch tag {
-	case tagKeyspace:
-		v := r.uint()
-		again = e.Keyspace != 0
-		r.bad = r.bad || v > math.MaxUint32
-		e.Keyspace = uint32(v)
+	case tagNextKeyspace:
+		again = e.NextKeyspace != 0
+		e.NextKeyspace = r.uint32()
 	case tagNextFile:
 		again = e.NextFile != 0
 		e.NextFile = r.file()
@@ -114,10 +130,6 @@ func (r *editDecoder) scalar(e *Edit, tag uint64) (known bool) {
 	case tagExpiryHorizon:
 		again = e.ExpiryHorizon != nil
 		e.ExpiryHorizon = new(r.uint())
-	case tagMergeOperator:
-		again = e.MergeOperator != nil
-		e.MergeOperator = new(string(r.b))
-		r.b = nil
 	default:
 		return false
 	}
@@ -126,7 +138,7 @@ func (r *editDecoder) scalar(e *Edit, tag uint64) (known bool) {
 }
 
 func (r *editDecoder) table(e *Edit) {
-	t := &TableMeta{}
+	t := &TableMeta{Keyspace: r.keyspace}
 	level := r.level()
 	t.Num, t.Size, t.ID = r.file(), r.uint(), r.uint64()
 	t.LargestExclusive = r.flags(flagLargestExclusive) != 0
@@ -140,6 +152,27 @@ func (r *editDecoder) table(e *Edit) {
 	t.KeyBytes, t.ValueBytes, t.VlogBytes = r.uint(), r.uint(), r.uint()
 	t.Expiring, t.ExpiryMin, t.ExpiryMax = r.uint(), r.uint(), r.uint()
 	e.Added = append(e.Added, AddedTable{level, t})
+}
+
+func (r *editDecoder) keyspaceAdded(e *Edit) {
+	ks := Keyspace{Num: r.uint32(), Dropped: r.flags(flagDropped) != 0}
+	ks.Name, ks.MergeOperator = string(r.bytes()), string(r.bytes())
+	if settings := r.bytes(); len(settings) > 0 {
+		ks.Settings = bytes.Clone(settings)
+	}
+	e.KeyspacesAdded = append(e.KeyspacesAdded, ks)
+}
+
+func (r *editDecoder) keyspaceChanged(e *Edit) {
+	kc := KeyspaceChange{Num: r.uint32()}
+	flags := r.flags(flagOperator | flagSettings)
+	if flags&flagOperator != 0 {
+		kc.MergeOperator = new(string(r.bytes()))
+	}
+	if flags&flagSettings != 0 {
+		kc.Settings = append([]byte{}, r.bytes()...) // empty is not nil
+	}
+	e.KeyspacesChanged = append(e.KeyspacesChanged, kc)
 }
 
 func (r *editDecoder) vlog(e *Edit) {
@@ -209,6 +242,15 @@ func (r *editDecoder) uint64() uint64 {
 	v := binary.LittleEndian.Uint64(r.b)
 	r.b = r.b[8:]
 	return v
+}
+
+func (r *editDecoder) uint32() uint32 {
+	v := r.uint()
+	if v > math.MaxUint32 {
+		r.fail()
+		return 0
+	}
+	return uint32(v)
 }
 
 func (r *editDecoder) file() base.FileNum { return base.FileNum(r.uint()) }

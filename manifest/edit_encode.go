@@ -19,7 +19,7 @@ import (
 const (
 	tagOptional = 1 // bit
 
-	tagKeyspace      = 1 << 1
+	tagKeyspace      = 1 << 1 // of the tables that are added in fields after it
 	tagAdded         = 2 << 1
 	tagDeleted       = 3 << 1
 	tagMinSegment    = 4 << 1
@@ -32,8 +32,14 @@ const (
 	tagVlogRemoved   = 11 << 1
 	tagDiscards      = 12 << 1
 	tagExpiryHorizon = 13 << 1
-	tagMergeOperator = 14 << 1
+	tagMergeOperator = 14 << 1 // of the default keyspace
 	tagMinSegmentID  = 15<<1 | tagOptional
+
+	tagKeyspaceAdded   = 16 << 1
+	tagKeyspaceDropped = 17 << 1
+	tagKeyspaceRemoved = 18 << 1
+	tagKeyspaceChanged = 19 << 1
+	tagNextKeyspace    = 20 << 1
 )
 
 // Flags in the bodies of fields. Part of the file format.
@@ -43,6 +49,11 @@ const (
 	flagRewritten = 1 << 0 // value-log files
 	flagSealed    = 1 << 1
 	flagAllExpire = 1 << 2
+
+	flagDropped = 1 << 0 // keyspaces
+
+	flagOperator = 1 << 0 // changes of keyspaces: what they give
+	flagSettings = 1 << 1
 )
 
 // editEncoder appends fields. The body of one field at a time is built apart,
@@ -54,9 +65,7 @@ type editEncoder struct {
 // Encode appends the encoding of e to dst. Equal edits have equal encodings.
 func (e *Edit) Encode(dst []byte) []byte {
 	w := editEncoder{dst: dst}
-	if e.Keyspace != 0 {
-		w.uints(tagKeyspace, uint64(e.Keyspace))
-	}
+	w.keyspaces(e)
 	if e.NextFile != 0 {
 		w.uints(tagNextFile, uint64(e.NextFile))
 	}
@@ -73,18 +82,62 @@ func (e *Edit) Encode(dst []byte) []byte {
 	if e.ExpiryHorizon != nil {
 		w.uints(tagExpiryHorizon, *e.ExpiryHorizon)
 	}
-	if e.MergeOperator != nil {
-		w.body = append(w.body, *e.MergeOperator...)
-		w.field(tagMergeOperator)
+	for i := range e.KeyspacesChanged {
+		w.keyspaceChange(&e.KeyspacesChanged[i])
 	}
 	for _, d := range e.Deleted {
 		w.uints(tagDeleted, uint64(d.Level), uint64(d.Num))
 	}
+	keyspace := uint32(0)
 	for _, a := range e.Added {
+		if a.Meta.Keyspace != keyspace {
+			keyspace = a.Meta.Keyspace
+			w.uints(tagKeyspace, uint64(keyspace))
+		}
 		w.table(a)
+	}
+	for _, num := range e.KeyspacesRemoved {
+		w.uints(tagKeyspaceRemoved, uint64(num))
 	}
 	w.vlogs(e)
 	return w.dst
+}
+
+// keyspaces encodes which keyspaces come and go. These fields come first, so
+// that software that knows one keyspace only stops at them.
+func (w *editEncoder) keyspaces(e *Edit) {
+	if e.NextKeyspace != 0 {
+		w.uints(tagNextKeyspace, uint64(e.NextKeyspace))
+	}
+	for _, num := range e.KeyspacesDropped {
+		w.uints(tagKeyspaceDropped, uint64(num))
+	}
+	for i := range e.KeyspacesAdded {
+		ks := &e.KeyspacesAdded[i]
+		w.append(uint64(ks.Num))
+		w.body = append(w.body, bit(ks.Dropped, flagDropped))
+		w.bytes(ks.Name)
+		w.bytes(ks.MergeOperator)
+		w.bytes(string(ks.Settings))
+		w.field(tagKeyspaceAdded)
+	}
+}
+
+func (w *editEncoder) keyspaceChange(kc *KeyspaceChange) {
+	if kc.Num == 0 && kc.MergeOperator != nil && kc.Settings == nil {
+		w.body = append(w.body, *kc.MergeOperator...)
+		w.field(tagMergeOperator)
+		return
+	}
+	w.append(uint64(kc.Num))
+	w.body = append(w.body, bit(kc.MergeOperator != nil, flagOperator)|bit(kc.Settings != nil, flagSettings))
+	if kc.MergeOperator != nil {
+		w.bytes(*kc.MergeOperator)
+	}
+	if kc.Settings != nil {
+		w.bytes(string(kc.Settings))
+	}
+	w.field(tagKeyspaceChanged)
 }
 
 // vlogs encodes what e says about the value log.
@@ -160,6 +213,12 @@ func (w *editEncoder) append(vs ...uint64) {
 	for _, v := range vs {
 		w.body = binary.AppendUvarint(w.body, v)
 	}
+}
+
+// bytes appends a length and as many bytes.
+func (w *editEncoder) bytes(s string) {
+	w.append(uint64(len(s)))
+	w.body = append(w.body, s...)
 }
 
 // field moves the body to the output, under tag.

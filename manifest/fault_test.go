@@ -115,7 +115,7 @@ func faultRun(t *testing.T, what string, n int64, fault vfs.Fault, sticky bool) 
 	set, err := Create(opts)
 	if err != nil {
 		got, err := stateIn(t, mem.KillClone())
-		if err != nil || (got != noDatabase && got != "horizon 0\nsegment 0 seq 0 operator \"\"\n") {
+		if err != nil || (got != noDatabase && got != emptyState) {
 			t.Errorf("%s: after failed Create: %q, %v", what, got, err)
 		}
 		return true

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
-	"math"
 	"path/filepath"
 
 	"github.com/cordwood-db/cordwood/internal/base"
@@ -72,6 +71,7 @@ func load(opts Options) (*Set, LoadInfo, error) {
 		}
 	}
 	s.nextFile.Store(uint64(max(s.catalog.nextFile, nextFileAbove(infos))))
+	s.nextKeyspace.Store(uint64(s.catalog.nextKeyspace))
 	s.live.addManifest(m.manifest)
 	s.durable.Store(r.info.Durable)
 	s.start(v)
@@ -150,7 +150,7 @@ func (r *replay) edit(rec record.Record) error {
 	e, err := DecodeEdit(rec.Payload)
 	var ch *change
 	if err == nil {
-		ch, err = r.catalog.check(e, math.MaxUint64)
+		ch, err = r.catalog.check(e, givenAny)
 	}
 	if err != nil {
 		return r.corrupt(rec, err)
@@ -166,8 +166,7 @@ func (r *replay) edit(rec record.Record) error {
 // corrupt says what err, found in a record whose checksum is right, means.
 func (r *replay) corrupt(rec record.Record, err error) error {
 	_, field := errors.AsType[*FieldError](err)
-	_, keyspace := errors.AsType[*KeyspaceError](err)
-	if field || keyspace {
+	if field {
 		return fmt.Errorf("manifest: %s: record at offset %d: %w: %w", r.name, rec.LSN, err, r.newer())
 	}
 	return &base.CorruptionError{File: r.name, Offset: int64(rec.LSN), Reason: "bad record", Err: err}

@@ -10,8 +10,8 @@ import (
 )
 
 // patch makes the next version out of v and a checked change. What the change
-// does not touch is shared: a level's slice is copied only if its tables
-// change, the list of value-log files only if one of them does. An error is an
+// does not touch is shared: a tree as a whole, a level's slice if its tables
+// stay as they are, the list of value-log files only if one of them does. An error is an
 // [EditError]: the result would have overlapping tables.
 func (v *Version) patch(ch *change) (*Version, error) {
 	next := &Version{
@@ -22,20 +22,47 @@ func (v *Version) patch(ch *change) (*Version, error) {
 		vlogNums:      v.vlogNums,
 		serial:        v.serial + 1,
 	}
-	tree, err := v.Trees[0].patch(ch)
-	if err != nil {
+	if err := next.patchTrees(ch); err != nil {
 		return nil, err
-	}
-	if tree != v.Trees[0] {
-		next.Trees = []*Tree{tree}
 	}
 	next.patchVlogs(ch)
 	return next, nil
 }
 
-// patch makes the next tree out of t, or returns t if nothing changes.
-func (t *Tree) patch(ch *change) (*Tree, error) {
-	next := t
+// patchTrees brings the list of trees up to date.
+func (v *Version) patchTrees(ch *change) error {
+	if len(ch.trees) == 0 {
+		return nil
+	}
+	rest := v.Trees
+	out := make([]*Tree, 0, len(rest)+len(ch.trees))
+	for _, num := range slices.Sorted(maps.Keys(ch.trees)) {
+		i, found := slices.BinarySearchFunc(rest, num, treeOrder)
+		out = append(out, rest[:i]...)
+		rest = rest[i:]
+		old := &Tree{indexed: true} // of a keyspace that is added
+		if found {
+			old, rest = rest[0], rest[1:]
+		}
+		if ch.trees[num].removed {
+			continue
+		}
+		t, err := old.patch(ch.trees[num])
+		if err != nil {
+			return err
+		}
+		out = append(out, t)
+	}
+	v.Trees = append(out, rest...)
+	return nil
+}
+
+// patch makes the next tree out of t.
+func (t *Tree) patch(ch *treeChange) (*Tree, error) {
+	next := new(*t)
+	if ch.keyspace != nil {
+		next.Keyspace = *ch.keyspace
+	}
 	for level := range ch.levels {
 		lc := &ch.levels[level]
 		if len(lc.added)+len(lc.deleted) == 0 {
@@ -44,9 +71,6 @@ func (t *Tree) patch(ch *change) (*Tree, error) {
 		tables, err := patchLevel(level, t.Levels[level], lc)
 		if err != nil {
 			return nil, err
-		}
-		if next == t {
-			next = new(*t)
 		}
 		next.Levels[level] = tables
 		next.sums[level] = next.sums[level].plus(lc)
@@ -190,15 +214,7 @@ func logicalNums(metas []*VlogMeta) []base.FileNum {
 // version builds a version of everything in the catalog.
 func (c *catalog) version() *Version {
 	v := &Version{ExpiryHorizon: c.expiryHorizon, indexed: true, serial: 1}
-	t := &Tree{indexed: true}
-	v.Trees = []*Tree{t}
-	for _, p := range c.tables {
-		t.Levels[p.level] = append(t.Levels[p.level], p.meta)
-	}
-	for level, tables := range t.Levels {
-		slices.SortFunc(tables, levelOrder(level))
-		t.sums[level] = levelSum{}.plus(&levelChange{added: tables})
-	}
+	v.Trees = c.trees()
 	for _, logical := range slices.Sorted(maps.Keys(c.vlogs)) {
 		v.Vlogs = append(v.Vlogs, c.vlogs[logical])
 	}
@@ -215,8 +231,8 @@ func (v *Version) snapshot(ch *change, nextFile base.FileNum) *Edit {
 		MinSegmentID:  ch.minSegmentID,
 		LastSeq:       new(ch.lastSeq),
 		ExpiryHorizon: new(ch.expiryHorizon),
-		MergeOperator: new(ch.mergeOperator),
 	}
+	e.AddKeyspaces(v.Trees, ch.nextKeyspace)
 	for level, t := range v.Tables() {
 		e.Added = append(e.Added, AddedTable{level, t})
 	}

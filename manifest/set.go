@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
-	"math"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -50,13 +49,13 @@ type Set struct {
 	opts Options
 
 	// Atomic.
-	current    atomic.Pointer[Version]
-	nextFile   atomic.Uint64
-	lastSeq    atomic.Uint64
-	minSegment atomic.Uint64
-	minID      atomic.Uint64 // of minSegment
-	operator   atomic.Pointer[string]
-	durable    atomic.Bool // CURRENT, MANIFEST and with them current are durable
+	current      atomic.Pointer[Version]
+	nextFile     atomic.Uint64
+	nextKeyspace atomic.Uint64
+	lastSeq      atomic.Uint64
+	minSegment   atomic.Uint64
+	minID        atomic.Uint64 // of minSegment
+	durable      atomic.Bool   // CURRENT, MANIFEST and with them current are durable
 
 	live liveness // has its own mutex, which is taken after mu
 
@@ -77,7 +76,7 @@ func newSet(opts Options) *Set {
 	}
 	s := &Set{opts: opts, catalog: newCatalog()}
 	s.live.files = make(map[FileRef]lifetime)
-	s.operator.Store(new(""))
+	s.nextKeyspace.Store(uint64(s.catalog.nextKeyspace))
 	return s
 }
 
@@ -106,7 +105,7 @@ func Create(opts Options) (*Set, error) {
 		next = firstManifest
 	}
 	s.nextFile.Store(uint64(next))
-	ch, err := s.catalog.check(cmp.Or(opts.Initial, &Edit{}), math.MaxUint64)
+	ch, err := s.catalog.check(cmp.Or(opts.Initial, &Edit{}), givenAny)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +115,7 @@ func Create(opts Options) (*Set, error) {
 		return nil, err
 	}
 	raise(&s.nextFile, uint64(ch.nextFile))
+	raise(&s.nextKeyspace, uint64(ch.nextKeyspace))
 	if err := s.rotate(ch, v); err != nil {
 		return nil, err
 	}
@@ -184,9 +184,6 @@ func (s *Set) publish(v *Version) {
 	s.minSegment.Store(uint64(s.catalog.minSegment))
 	s.minID.Store(s.catalog.minSegmentID)
 	s.SetLastSeq(s.catalog.lastSeq)
-	if op := s.catalog.mergeOperator; op != *s.operator.Load() {
-		s.operator.Store(&op)
-	}
 	s.current.Store(v)
 }
 
@@ -205,6 +202,20 @@ func (s *Set) Current() *Version {
 // NewFileNum gives out a file number, for a table, a value-log file or a
 // MANIFEST. No number is given out twice, not even after a crash.
 func (s *Set) NewFileNum() base.FileNum { return base.FileNum(s.nextFile.Add(1) - 1) }
+
+// NewKeyspaceNum gives out a keyspace number. No number that an edit has added
+// is given out again, not even after a crash or once the keyspace is removed.
+// Edits must add keyspaces in the order of their numbers: the caller holds a
+// lock from here to the end of Apply, or calls this in Apply's prepare. When
+// the numbers are used up, after four billion, what is given out is refused.
+func (s *Set) NewKeyspaceNum() uint32 {
+	return uint32(min(s.nextKeyspace.Add(1)-1, keyspaceNumMax))
+}
+
+// NextKeyspace is above all keyspace numbers that were given out: a lower one
+// that the newest version does not have was removed, or never made it into an
+// edit.
+func (s *Set) NextKeyspace() uint32 { return uint32(min(s.nextKeyspace.Load(), keyspaceNumMax)) }
 
 // raise sets a to at least to.
 func raise(a *atomic.Uint64, to uint64) {
@@ -229,10 +240,6 @@ func (s *Set) MinSegment() base.SegmentNum { return base.SegmentNum(s.minSegment
 
 // MinSegmentID is the random id of that segment's file, 0 if it is not known.
 func (s *Set) MinSegmentID() uint64 { return s.minID.Load() }
-
-// MergeOperator is the name of the merge operator that the database needs;
-// empty if none was ever recorded.
-func (s *Set) MergeOperator() string { return *s.operator.Load() }
 
 // Durable reports whether a crash now would bring back the present version.
 // After Load it may not be: the last edit may have been written but not

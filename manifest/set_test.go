@@ -81,15 +81,23 @@ func add(level int, t *TableMeta) AddedTable { return AddedTable{level, t} }
 func dump(s *Set) string {
 	v := s.Current()
 	defer v.Unref()
-	return dumpVersion(v) + fmt.Sprintf("segment %d seq %d operator %q\n",
-		s.MinSegment(), s.LastSeq(), s.MergeOperator())
+	return dumpVersion(v) + dumpCounters(s.MinSegment(), s.LastSeq())
+}
+
+func dumpCounters(segment base.SegmentNum, seq base.SeqNum) string {
+	return fmt.Sprintf("segment %d seq %d\n", segment, seq)
 }
 
 func dumpVersion(v *Version) string {
 	var b bytes.Buffer
-	for level, tables := range v.Trees[0].Levels {
-		for _, t := range tables {
-			fmt.Fprintf(&b, "L%d %v\n", level, *t)
+	for _, tree := range v.Trees {
+		if tree.Num > 0 || tree.MergeOperator != "" || tree.Settings != nil {
+			fmt.Fprintf(&b, "keyspace %+v\n", tree.Keyspace)
+		}
+		for level, tables := range tree.Levels {
+			for _, t := range tables {
+				fmt.Fprintf(&b, "L%d %v\n", level, *t)
+			}
 		}
 	}
 	for _, m := range v.Vlogs {
@@ -108,12 +116,13 @@ func TestEditsSurviveReload(t *testing.T) {
 		VlogAdded:     []VlogMeta{{Logical: vl, Physical: vl, PhysicalID: 99}},
 		MinSegment:    new(base.SegmentNum(3)),
 		ExpiryHorizon: new(uint64(12345)),
-		MergeOperator: new("sum"),
+
+		KeyspacesChanged: []KeyspaceChange{{MergeOperator: new("sum"), Settings: []byte("s")}},
 	})
 	s.SetLastSeq(500)
 	mustApply(t, s, &Edit{Deleted: []DeletedTable{{0, a}}, Added: []AddedTable{add(3, table(a, "a", "m", 1))}})
 	want := dump(s)
-	if s.LastSeq() != 500 || s.MinSegment() != 3 || s.MergeOperator() != "sum" {
+	if s.LastSeq() != 500 || s.MinSegment() != 3 || s.catalog.keyspaces[0].MergeOperator != "sum" {
 		t.Fatalf("counters: %s", want)
 	}
 	loaded, info := mustLoad(t, mem)
@@ -227,10 +236,6 @@ func TestEditThatDoesNotFitIsRefusedBeforeWriting(t *testing.T) {
 		if _, ok := errors.AsType[*EditError](err); !ok || v != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-	_, err = s.Apply(&Edit{Keyspace: 1}, nil)
-	if ke, ok := errors.AsType[*KeyspaceError](err); !ok || ke.Keyspace != 1 {
-		t.Errorf("keyspace: %v", err)
 	}
 	if after, _ := mem.Stat(path); after != info {
 		t.Errorf("MANIFEST went from %+v to %+v", info, after)

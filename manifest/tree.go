@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"cmp"
 	"sort"
 )
 
@@ -38,6 +39,9 @@ type Tree struct {
 	indexed bool
 	sums    [NumLevels]levelSum
 }
+
+// treeOrder sorts trees by number.
+func treeOrder(t *Tree, num uint32) int { return cmp.Compare(t.Num, num) }
 
 // levelSum is what the metrics and the compaction score need of a level.
 type levelSum struct {

@@ -73,9 +73,7 @@ func (v *Version) Tree(num uint32) *Tree {
 	if len(v.Trees) > 0 && v.Trees[0].Num == num {
 		return v.Trees[0]
 	}
-	i, ok := slices.BinarySearchFunc(v.Trees, num, func(t *Tree, num uint32) int {
-		return cmp.Compare(t.Num, num)
-	})
+	i, ok := slices.BinarySearchFunc(v.Trees, num, treeOrder)
 	if !ok {
 		return nil
 	}
