@@ -287,7 +287,7 @@ func (db *DB) writeFlush(mems []*table, dropped *[]base.Pointer) (out *compactio
 		if err != nil {
 			return base.Pointer{}, err
 		}
-		ptr, err := f.Append(key, seq, expiry, value)
+		ptr, err := f.Append(0, key, seq, expiry, value)
 		separated[f.num] += uint64(ptr.Size)
 		return ptr, err
 	}

@@ -195,7 +195,7 @@ func (db *DB) readPointer(dst []byte, s *readState, key []byte, seq base.SeqNum,
 	if dst == nil {
 		dst = make([]byte, 0, ptr.ValueLen)
 	}
-	return db.values.Read(dst, location(meta), key, seq, ptr)
+	return db.values.Read(dst, location(meta), 0, key, seq, ptr)
 }
 
 // location says where a logical value-log file is.

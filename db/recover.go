@@ -213,7 +213,7 @@ func (r *recovery) valueWhole(version *manifest.Version, proven bool, key []byte
 	if meta == nil || v != nil && last > v.end {
 		return false, nil
 	}
-	err := r.db.values.VerifyRecord(location(meta), key, seq, ptr)
+	err := r.db.values.VerifyRecord(location(meta), 0, key, seq, ptr)
 	if isCorruption(err) {
 		return false, nil
 	}

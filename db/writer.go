@@ -217,7 +217,7 @@ func (db *DB) encodePointer(kind base.Kind, key []byte, seq base.SeqNum, expiry 
 	if err != nil {
 		return err
 	}
-	ptr, err := values.Append(key, seq, expiry, value)
+	ptr, err := values.Append(0, key, seq, expiry, value)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package vlog
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -72,9 +73,9 @@ func createFile(fsys vfs.FS, dir string, h fileHeader) (*appender, error) {
 // size is the length of the file with all that is buffered, in bytes.
 func (a *appender) size() int64 { return a.written + int64(len(a.buf)) }
 
-// add appends one record. h needs everything but its lengths.
-func (a *appender) add(h *recordHeader, key, value []byte) error {
-	h.keyLen, h.valueLen = uint32(len(key)), uint32(len(value))
+// add appends one record. h needs everything but its lengths and flags.
+func (a *appender) add(h *recordHeader, keyspace uint32, key, value []byte) error {
+	h.keyLen, h.valueLen, h.keyspaced = uint32(len(key)), uint32(len(value)), keyspace != 0
 	size := h.size()
 	if len(value) < directBytes {
 		if int64(len(a.buf))+size > bufferBytesMax {
@@ -82,13 +83,13 @@ func (a *appender) add(h *recordHeader, key, value []byte) error {
 				return err
 			}
 		}
-		a.bufferHead(h, key)
+		a.bufferHead(h, keyspace, key)
 		a.buf = append(a.buf, value...)
 		a.all.add(size, h.expiry)
 		return nil
 	}
 	mark := len(a.buf)
-	a.bufferHead(h, key)
+	a.bufferHead(h, keyspace, key)
 	if err := a.writeAt(a.buf, a.written); err != nil {
 		a.buf = a.buf[:mark]
 		return err
@@ -108,11 +109,14 @@ func (a *appender) add(h *recordHeader, key, value []byte) error {
 	return nil
 }
 
-// bufferHead buffers a record's header and key.
-func (a *appender) bufferHead(h *recordHeader, key []byte) {
+// bufferHead buffers a record's header, keyspace and key.
+func (a *appender) bufferHead(h *recordHeader, keyspace uint32, key []byte) {
 	n := len(a.buf)
 	a.buf = append(a.buf, make([]byte, recordHeaderLen)...)
 	h.encode((*[recordHeaderLen]byte)(a.buf[n:]), a.seed)
+	if h.keyspaced {
+		a.buf = binary.LittleEndian.AppendUint32(a.buf, keyspace)
+	}
 	a.buf = append(a.buf, key...)
 }
 

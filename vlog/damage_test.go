@@ -16,7 +16,7 @@ func checkDamaged(t *testing.T, dir vfsDir, loc Location, es []entry, what strin
 	t.Helper()
 	c := NewFileCache(dir.fs, "/db", 4, nil)
 	for _, e := range es {
-		got, err := c.Read(nil, loc, e.key, e.seq, e.ptr)
+		got, err := c.Read(nil, loc, e.keyspace, e.key, e.seq, e.ptr)
 		if err == nil && !bytes.Equal(got, e.value) {
 			t.Fatalf("%s: wrong value under %s", what, e.key)
 		}
@@ -35,7 +35,7 @@ func checkDamaged(t *testing.T, dir vfsDir, loc Location, es []entry, what strin
 		for i < len(es) && es[i].ptr != r.Pointer {
 			i++
 		}
-		if i == len(es) || !bytes.Equal(r.Value, es[i].value) || !bytes.Equal(r.Key, es[i].key) || r.Seq != es[i].seq || r.Expiry != es[i].expiry {
+		if i == len(es) || !bytes.Equal(r.Value, es[i].value) || !bytes.Equal(r.Key, es[i].key) || r.Seq != es[i].seq || r.Expiry != es[i].expiry || r.Keyspace != es[i].keyspace {
 			return fmt.Errorf("a record that was never written: %+v", r.Pointer)
 		}
 		i++
@@ -115,7 +115,7 @@ func TestDamageInLargeValuesIsFound(t *testing.T) {
 			c := NewFileCache(dir.fs, "/db", 1, nil)
 			for _, dst := range [][]byte{nil, make([]byte, 0, 400_000), []byte("x")} {
 				for j, e := range es {
-					got, err := c.Read(dst, Location{Physical: 1, ID: testID}, e.key, e.seq, e.ptr)
+					got, err := c.Read(dst, Location{Physical: 1, ID: testID}, e.keyspace, e.key, e.seq, e.ptr)
 					if i == j {
 						wantCorruption(t, err)
 						wantCorruption(t, c.Verify(Location{Physical: 1, ID: testID}, e.ptr))
@@ -145,7 +145,7 @@ func TestAnyTruncationIsFound(t *testing.T) {
 			writeBytes(t, dir.fs, f.loc.Physical, good[:n])
 			c := NewFileCache(dir.fs, "/db", 4, nil)
 			for _, e := range f.es {
-				got, err := c.Read(nil, f.loc, e.key, e.seq, e.ptr)
+				got, err := c.Read(nil, f.loc, e.keyspace, e.key, e.seq, e.ptr)
 				if err != nil {
 					wantCorruption(t, err)
 				} else if !bytes.Equal(got, e.value) {
@@ -172,7 +172,7 @@ func TestSwappedFilesAreFound(t *testing.T) {
 	c := openCache(t, m)
 	one, two := readFile(t, m, 1), readFile(t, m, 2)
 	writeBytes(t, m, 1, two)
-	_, err := c.Read(nil, Location{Physical: 1, ID: testID}, a[0].key, a[0].seq, a[0].ptr)
+	_, err := c.Read(nil, Location{Physical: 1, ID: testID}, a[0].keyspace, a[0].key, a[0].seq, a[0].ptr)
 	wantCorruption(t, err)
 	_, err = ScanFile(m, "/db", 1, 0, 0, 0, func(Record) error { return nil })
 	wantCorruption(t, err) // even without knowing the id: the number differs
@@ -180,9 +180,9 @@ func TestSwappedFilesAreFound(t *testing.T) {
 
 	// An earlier file of the same number, as a restored backup leaves behind.
 	writeBytes(t, m, 1, one)
-	_, err = c.Read(nil, Location{Physical: 1, ID: testID + 9}, a[0].key, a[0].seq, a[0].ptr)
+	_, err = c.Read(nil, Location{Physical: 1, ID: testID + 9}, a[0].keyspace, a[0].key, a[0].seq, a[0].ptr)
 	wantCorruption(t, err)
-	_, err = c.Read(nil, Location{Physical: 1, ID: testID, Rewritten: true}, a[0].key, a[0].seq, a[0].ptr)
+	_, err = c.Read(nil, Location{Physical: 1, ID: testID, Rewritten: true}, a[0].keyspace, a[0].key, a[0].seq, a[0].ptr)
 	wantCorruption(t, err)
 	_, err = ScanFile(m, "/db", 1, testID+9, 0, 0, func(Record) error { return nil })
 	wantCorruption(t, err)
@@ -242,12 +242,12 @@ func TestAReadChecksWhatItAskedFor(t *testing.T) {
 				p := e.ptr
 				change(&p)
 				dst := []byte("mine")
-				got, err := c.Read(dst, loc, key, seq, p)
+				got, err := c.Read(dst, loc, 0, key, seq, p)
 				wantCorruption(t, err)
 				if string(got) != "mine" {
 					t.Fatalf("dst is %q after an error", got)
 				}
-				wantCorruption(t, c.VerifyRecord(loc, key, seq, p))
+				wantCorruption(t, c.VerifyRecord(loc, 0, key, seq, p))
 			}
 			same := func(*base.Pointer) {}
 			ask(e.key, e.seq+1, same)
@@ -301,7 +301,7 @@ func TestNewerFormatIsRefusedAndOtherFilesAreNoValueLogs(t *testing.T) {
 	writeBytes(t, m, 1, append(h[:], readFile(t, m, 1)[HeaderLen:]...))
 	c := openCache(t, m)
 	var f *base.FormatError
-	if _, err := c.Read(nil, Location{Physical: 1, ID: testID}, es[0].key, es[0].seq, es[0].ptr); !errors.As(err, &f) {
+	if _, err := c.Read(nil, Location{Physical: 1, ID: testID}, es[0].keyspace, es[0].key, es[0].seq, es[0].ptr); !errors.As(err, &f) {
 		t.Fatalf("got %v", err)
 	}
 	if _, err := ScanFile(m, "/db", 1, 0, 0, 0, nil); !errors.As(err, &f) {

@@ -3,8 +3,8 @@
 //
 // # Nouns
 //
-//   - A record is one value with its key, sequence number and expiry, under
-//     two CRC-32C checksums. It can be verified, moved and salvaged alone.
+//   - A record is one value with its keyspace, key, sequence number and expiry,
+//     under two CRC-32C checksums. It can be verified, moved and salvaged alone.
 //   - A logical file is what a [base.Pointer] names: the file that a record was
 //     first written to, and the record's offset there. Pointers never change.
 //   - A physical file is what lies on disk. As first written it holds exactly
@@ -21,15 +21,15 @@
 //
 // # Integrity
 //
-// A record's body checksum covers key and value. It is computed when the value
+// A record's body checksum covers keyspace, key and value. It is computed when the value
 // is committed, carried through every rewrite and compared whenever the record
 // is read or moved. The header checksum covers the header, which holds the body
 // checksum, the logical file, the logical offset and the sequence number, and is
 // seeded with the random id of the physical file; a rewrite computes this one
 // anew, over 44 bytes. So a flipped bit, a record at a wrong place, a record or
 // block of another or an older file, and a file under another's name are all
-// found, and a read also compares id, key and sequence number with what was
-// asked for.
+// found, and a read also compares id, keyspace, key and sequence number with
+// what was asked for.
 //
 // # Invariants
 //
@@ -41,7 +41,9 @@
 //     replaces or that lie past the size at which the file is sealed.
 //  3. A failed fsync is never retried; the writer then refuses everything.
 //  4. A rewritten file keeps logical offsets, whatever the number of rewrites.
-//  5. Every length and offset read from a file is checked against the file's
+//  5. A record belongs to one keyspace for ever, and a pointer of one keyspace
+//     never reads another's record.
+//  6. Every length and offset read from a file is checked against the file's
 //     size before memory is reserved for it.
 //
 // # Concurrency

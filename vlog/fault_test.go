@@ -59,7 +59,7 @@ func (l *workload) group(sizes []int, sync bool) {
 		e := makeEntry(l.next, n)
 		l.next++
 		var err error
-		if e.ptr, err = w.Append(e.key, e.seq, e.expiry, e.value); err != nil {
+		if e.ptr, err = w.Append(e.keyspace, e.key, e.seq, e.expiry, e.value); err != nil {
 			l.failed[e.seq] = true
 			l.giveUp()
 			return
@@ -88,7 +88,7 @@ func (l *workload) giveUp() {
 	if failed == nil {
 		return // lack of space: it may go on
 	}
-	if _, err := l.w.Append(nil, 1, 0, nil); !errors.Is(err, failed) {
+	if _, err := l.w.Append(0, nil, 1, 0, nil); !errors.Is(err, failed) {
 		l.t.Fatalf("a failed writer accepts a record: %v", err)
 	}
 	info, err := l.w.Abandon()
@@ -209,7 +209,7 @@ func TestAFullDiskTakesRecordsAgainOnceThereIsRoom(t *testing.T) {
 	add := func(size int) error {
 		e := makeEntry(len(es), size)
 		var err error
-		if e.ptr, err = w.Append(e.key, e.seq, e.expiry, e.value); err == nil {
+		if e.ptr, err = w.Append(e.keyspace, e.key, e.seq, e.expiry, e.value); err == nil {
 			es = append(es, e)
 		}
 		return err
@@ -275,7 +275,7 @@ func TestAFailedSyncIsNeverRetried(t *testing.T) {
 	if _, err := w.Sync(); !errors.Is(err, syscall.EIO) {
 		t.Fatalf("got %v", err)
 	}
-	if _, err := w.Append(nil, 1, 0, nil); !errors.Is(err, syscall.EIO) {
+	if _, err := w.Append(0, nil, 1, 0, nil); !errors.Is(err, syscall.EIO) {
 		t.Fatalf("got %v", err)
 	}
 	if _, err := w.Seal(); !errors.Is(err, syscall.EIO) {
@@ -356,7 +356,7 @@ func TestAFailedReadIsNotRememberedAndNotDamage(t *testing.T) {
 			for n := int64(1); ; n++ {
 				fsys := vfs.NewFaulty(m, vfs.FailNth(n, vfs.AnyOp, syscall.EIO, false))
 				c := NewFileCache(fsys, "/db", 1, nil)
-				got, err := c.Read(make([]byte, 0, 10), loc, e.key, e.seq, e.ptr)
+				got, err := c.Read(make([]byte, 0, 10), loc, e.keyspace, e.key, e.seq, e.ptr)
 				var damage *base.CorruptionError
 				failed := fsys.Count() >= n
 				if failed && (!errors.Is(err, syscall.EIO) || errors.As(err, &damage)) || !failed && err != nil {
@@ -371,7 +371,7 @@ func TestAFailedReadIsNotRememberedAndNotDamage(t *testing.T) {
 				if err := c.Verify(loc, e.ptr); !errors.Is(err, syscall.EIO) {
 					t.Fatalf("Verify: %v", err)
 				}
-				reqs := []ReadRequest{{Loc: loc, Key: e.key, Seq: e.seq, Ptr: e.ptr}, {Loc: loc, Key: e.key, Seq: e.seq, Ptr: e.ptr}}
+				reqs := []ReadRequest{{Loc: loc, Key: e.key, Keyspace: e.keyspace, Seq: e.seq, Ptr: e.ptr}, {Loc: loc, Key: e.key, Keyspace: e.keyspace, Seq: e.seq, Ptr: e.ptr}}
 				if err := c.ReadMany(reqs); !errors.Is(err, syscall.EIO) || !errors.Is(reqs[1].Err, syscall.EIO) {
 					t.Fatalf("ReadMany: %v", err)
 				}

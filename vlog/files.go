@@ -58,6 +58,7 @@ type handle struct {
 	name      string
 	id        uint64
 	seed      uint32
+	version   uint32 // of the format
 	rewritten bool
 	sections  *sectionIndex // of a rewritten file
 	end       atomic.Int64  // where records end; grows while the file is active
@@ -235,7 +236,7 @@ func (h *handle) load(fsys vfs.FS, dir string) error {
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
-	h.f, h.id, h.seed, h.rewritten = f, hdr.id, idSeed(hdr.id), hdr.rewritten
+	h.f, h.id, h.seed, h.version, h.rewritten = f, hdr.id, idSeed(hdr.id), hdr.version, hdr.rewritten
 	h.end.Store(size)
 	if h.rewritten {
 		h.end.Store(h.sections.recordsEnd)

@@ -46,7 +46,7 @@ func TestTheLeastRecentlyUsedFileIsClosed(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Read(nil, locOf(1), es[1].key, es[1].seq, es[1].ptr); !errors.Is(err, base.ErrClosed) {
+	if _, err := c.Read(nil, locOf(1), es[1].keyspace, es[1].key, es[1].seq, es[1].ptr); !errors.Is(err, base.ErrClosed) {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -76,7 +76,7 @@ func TestAFileEvictedInUseIsClosedByItsLastReader(t *testing.T) {
 		t.Fatal("not closed after use")
 	}
 	var missing *base.MissingFileError
-	if _, err := c.Read(nil, locOf(1), e.key, e.seq, e.ptr); !errors.As(err, &missing) || missing.File != fileName(1) {
+	if _, err := c.Read(nil, locOf(1), e.keyspace, e.key, e.seq, e.ptr); !errors.As(err, &missing) || missing.File != fileName(1) {
 		t.Fatalf("got %v", err)
 	}
 	if _, err := ScanFile(m, "/db", 1, 0, 0, 0, nil); !errors.As(err, &missing) {
@@ -107,7 +107,7 @@ func TestConcurrentReadersShareOneOpen(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			got, err := c.Read(nil, locOf(1), e.key, e.seq, e.ptr)
+			got, err := c.Read(nil, locOf(1), e.keyspace, e.key, e.seq, e.ptr)
 			if err != nil || !slices.Equal(got, e.value) {
 				t.Error(err)
 			}
@@ -148,7 +148,7 @@ func TestReadersEvictionsAndClosingDoNotDisturbOneAnother(t *testing.T) {
 				if rng.IntN(5) == 0 {
 					c.Evict(loc.Physical)
 				}
-				got, err := c.Read(nil, loc, e.key, e.seq, e.ptr)
+				got, err := c.Read(nil, loc, e.keyspace, e.key, e.seq, e.ptr)
 				if err != nil || !slices.Equal(got, e.value) {
 					t.Error(err)
 				}
@@ -179,7 +179,7 @@ func TestReadManyGivesWhatReadGives(t *testing.T) {
 		var want [][]byte
 		for range rng.IntN(20) {
 			i := rng.IntN(len(es))
-			r := ReadRequest{Loc: locOf(1), Key: es[i].key, Seq: es[i].seq, Ptr: es[i].ptr, Dst: []byte("x")}
+			r := ReadRequest{Loc: locOf(1), Key: es[i].key, Keyspace: es[i].keyspace, Seq: es[i].seq, Ptr: es[i].ptr, Dst: []byte("x")}
 			switch rng.IntN(8) {
 			case 0, 1, 2:
 				r.Ptr = other[i].ptr
@@ -192,7 +192,7 @@ func TestReadManyGivesWhatReadGives(t *testing.T) {
 				r.Ptr.Offset += 3
 			}
 			reqs = append(reqs, r)
-			v, err := c.Read([]byte("x"), r.Loc, r.Key, r.Seq, r.Ptr)
+			v, err := c.Read([]byte("x"), r.Loc, r.Keyspace, r.Key, r.Seq, r.Ptr)
 			if err != nil {
 				v = nil
 			}
@@ -231,7 +231,7 @@ func TestReadManyReadsNeighboursInOnePiece(t *testing.T) {
 	}), "/db", 2, nil)
 	reqs := make([]ReadRequest, 0, 250)
 	for i := len(es) - 1; i >= 0; i -= 2 {
-		reqs = append(reqs, ReadRequest{Loc: locOf(1), Key: es[i].key, Seq: es[i].seq, Ptr: es[i].ptr})
+		reqs = append(reqs, ReadRequest{Loc: locOf(1), Key: es[i].key, Keyspace: es[i].keyspace, Seq: es[i].seq, Ptr: es[i].ptr})
 	}
 	if err := c.ReadMany(reqs); err != nil {
 		t.Fatal(err)

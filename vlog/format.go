@@ -11,12 +11,13 @@ import (
 // All constants of this block are part of the file format.
 const (
 	fileMagic     = uint64(0x676f6c7664726f63) // "cordvlog"
-	formatVersion = 1
+	formatVersion = 2
 	fileHeaderLen = 64
 
 	flagRewritten = 1 << 0 // the file holds sections and ends in a footer
 
 	recordHeaderLen = 48
+	keyspaceLen     = 4                  // of the number before the key, where flagKeyspace is set
 	recordMarker    = uint32(0xc7a39e51) // starts no string of text; has no border, so matches never overlap
 
 	// KeyLenMax is the largest key, in bytes.
@@ -27,7 +28,7 @@ const (
 	// written to. The owner seals files long before that.
 	OffsetMax = math.MaxInt32
 
-	recordLenMax = recordHeaderLen + KeyLenMax + ValueLenMax
+	recordLenMax = recordHeaderLen + keyspaceLen + KeyLenMax + ValueLenMax
 )
 
 // HeaderLen is where a file's first record starts, in bytes. Part of the file
@@ -44,9 +45,23 @@ func idSeed(id uint64) uint32 {
 	return crc32.Update(0, castagnoli, b[:])
 }
 
-// bodySum is the checksum of a record's key and value.
-func bodySum(key, value []byte) uint32 {
-	return crc32.Update(crc32.Update(0, castagnoli, key), castagnoli, value)
+// bodySum is the checksum of a record's keyspace, key and value.
+func bodySum(keyspace uint32, key, value []byte) uint32 {
+	return crc32.Update(crc32.Update(keyspaceSum(keyspace), castagnoli, key), castagnoli, value)
+}
+
+// keyspaceSum is the checksum of a keyspace as a record stores it. It goes byte
+// by byte because a slice handed to package crc32 would cost an allocation.
+func keyspaceSum(keyspace uint32) uint32 {
+	if keyspace == 0 {
+		return 0
+	}
+	sum := ^uint32(0)
+	for range keyspaceLen {
+		sum = castagnoli[byte(sum)^byte(keyspace)] ^ sum>>8
+		keyspace >>= 8
+	}
+	return ^sum
 }
 
 // fileHeader is the first 64 bytes of a file.
@@ -113,13 +128,14 @@ func decodeFileHeader(name string, b []byte) (h fileHeader, err error) {
 
 // recordHeader is the first 48 bytes of a record.
 type recordHeader struct {
-	bodySum  uint32
-	keyLen   uint32
-	valueLen uint32
-	offset   uint32 // logical
-	file     base.FileNum
-	seq      base.SeqNum
-	expiry   uint64 // 0: never
+	bodySum   uint32
+	keyLen    uint32
+	valueLen  uint32
+	offset    uint32 // logical
+	file      base.FileNum
+	seq       base.SeqNum
+	keyspaced bool   // a keyspace other than 0 stands before the key
+	expiry    uint64 // 0: never
 }
 
 // Offsets in a record header. Part of the file format.
@@ -135,9 +151,42 @@ const (
 	rhExpiry   = 40
 )
 
+// flagKeyspace is the flag, in the word at rhSeq, of a record whose keyspace
+// stands before its key: any but 0. Part of the file format, from version 2 on.
+const flagKeyspace = uint64(1) << 56
+
+// prefixLen is the length of what a record of a keyspace has before its key.
+func prefixLen(keyspace uint32) int {
+	if keyspace == 0 {
+		return 0
+	}
+	return keyspaceLen
+}
+
+// prefixLen is the length of what stands between header and key.
+func (h *recordHeader) prefixLen() int {
+	if h.keyspaced {
+		return keyspaceLen
+	}
+	return 0
+}
+
 // size is the length of the whole record, in bytes.
 func (h *recordHeader) size() int64 {
-	return recordHeaderLen + int64(h.keyLen) + int64(h.valueLen)
+	return recordHeaderLen + int64(h.prefixLen()) + int64(h.keyLen) + int64(h.valueLen)
+}
+
+// split takes keyspace and key off body, which holds what follows the header,
+// or the start of it with the whole key. It says what is wrong, or "".
+func (h *recordHeader) split(body []byte) (keyspace uint32, key, rest []byte, wrong string) {
+	if h.keyspaced {
+		keyspace = binary.LittleEndian.Uint32(body)
+		body = body[keyspaceLen:]
+		if keyspace == 0 {
+			return 0, nil, nil, "record spells out keyspace 0"
+		}
+	}
+	return keyspace, body[:h.keyLen:h.keyLen], body[h.keyLen:], ""
 }
 
 func (h *recordHeader) encode(b *[recordHeaderLen]byte, seed uint32) {
@@ -148,14 +197,19 @@ func (h *recordHeader) encode(b *[recordHeaderLen]byte, seed uint32) {
 	le.PutUint32(b[rhValueLen:], h.valueLen)
 	le.PutUint32(b[rhOffset:], h.offset)
 	le.PutUint64(b[rhFile:], uint64(h.file))
-	le.PutUint64(b[rhSeq:], uint64(h.seq))
+	word := uint64(h.seq)
+	if h.keyspaced {
+		word |= flagKeyspace
+	}
+	le.PutUint64(b[rhSeq:], word)
 	le.PutUint64(b[rhExpiry:], h.expiry)
 	le.PutUint32(b[rhSum:], crc32.Update(seed, castagnoli, b[rhBodySum:]))
 }
 
-// decode checks the header that starts b. It returns what is wrong with it, or
-// "". Its lengths are within the format's limits if nothing is.
-func (h *recordHeader) decode(b []byte, seed uint32) (wrong string) {
+// decode checks the header that starts b, in a file of the given version. It
+// returns what is wrong with it, or "". Its lengths are within the format's
+// limits if nothing is.
+func (h *recordHeader) decode(b []byte, seed, version uint32) (wrong string) {
 	if len(b) < recordHeaderLen {
 		return "record header cut short"
 	}
@@ -172,7 +226,12 @@ func (h *recordHeader) decode(b []byte, seed uint32) (wrong string) {
 	h.valueLen = le.Uint32(b[rhValueLen:])
 	h.offset = le.Uint32(b[rhOffset:])
 	h.file = base.FileNum(le.Uint64(b[rhFile:]))
-	h.seq = base.SeqNum(le.Uint64(b[rhSeq:]))
+	word := le.Uint64(b[rhSeq:])
+	h.keyspaced = word&flagKeyspace != 0 && version >= 2
+	if h.keyspaced {
+		word &^= flagKeyspace
+	}
+	h.seq = base.SeqNum(word)
 	h.expiry = le.Uint64(b[rhExpiry:])
 	switch {
 	case h.seq > base.SeqNumMax:

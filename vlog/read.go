@@ -21,7 +21,7 @@ var scratchPool = sync.Pool{New: func() any { return new(scratch) }}
 
 // scratchBytesMax is the largest need of a scratch: the header and key of a
 // large record, a small record, or a piece of a record that is only verified.
-const scratchBytesMax = recordHeaderLen + KeyLenMax + readDirectBytes
+const scratchBytesMax = recordHeaderLen + keyspaceLen + KeyLenMax + readDirectBytes
 
 // readDirectBytes is the size from which a value is read into its final place.
 // The second, short read that this takes finds its page in memory, since it is
@@ -40,7 +40,7 @@ func (s *scratch) take(n int) []byte {
 
 // Read appends the value of the record at ptr to dst and returns the result. It
 // checks that the record is what was written there: in that file, under that
-// key and sequence number. It makes one positional read (two for a value of 32
+// keyspace, key and sequence number. It makes one positional read (two for a value of 32
 // KiB or more that has its place in dst), and allocates only where dst has too
 // little room. dst's contents are kept in every case; what
 // follows them is undefined after an error.
@@ -48,14 +48,14 @@ func (s *scratch) take(n int) []byte {
 // Errors: *base.CorruptionError (also where the pointer leads nowhere, as for a
 // record that is not flushed yet), *base.MissingFileError, base.ErrClosed, or
 // the file system's own.
-func (c *FileCache) Read(dst []byte, loc Location, key []byte, seq base.SeqNum, ptr base.Pointer) ([]byte, error) {
+func (c *FileCache) Read(dst []byte, loc Location, keyspace uint32, key []byte, seq base.SeqNum, ptr base.Pointer) ([]byte, error) {
 	h, err := c.acquire(loc)
 	if err != nil {
 		return dst, err
 	}
-	off, err := c.locate(h, ptr, len(key))
+	off, err := c.locate(h, ptr, prefixLen(keyspace)+len(key))
 	if err == nil {
-		dst, err = h.read(dst, wanted{key: key, seq: seq, ptr: ptr, off: off})
+		dst, err = h.read(dst, wanted{keyspace: keyspace, key: key, seq: seq, ptr: ptr, off: off})
 	}
 	c.release(h)
 	return dst, err
@@ -81,19 +81,41 @@ func (h *handle) read(dst []byte, w wanted) ([]byte, error) {
 
 // wanted is what a read expects to find, and where.
 type wanted struct {
-	key []byte
-	seq base.SeqNum
-	ptr base.Pointer
-	off int64 // physical
+	keyspace uint32
+	key      []byte
+	seq      base.SeqNum
+	ptr      base.Pointer
+	off      int64 // physical
+}
+
+// headLen is the length of all that stands before the value.
+func (w *wanted) headLen() int { return recordHeaderLen + prefixLen(w.keyspace) + len(w.key) }
+
+// differs says in what a record with the header rh and the start of its body is
+// not what is wanted, or "".
+func (w *wanted) differs(rh *recordHeader, body []byte) string {
+	keyspace, key, _, wrong := rh.split(body)
+	switch {
+	case wrong != "":
+		return wrong
+	case keyspace != w.keyspace:
+		return fmt.Sprintf("record of keyspace %d, want %d", keyspace, w.keyspace)
+	case rh.seq != w.seq:
+		return fmt.Sprintf("record has sequence number %d, want %d", rh.seq, w.seq)
+	case !bytes.Equal(key, w.key):
+		// The checksum has not been looked at: this may be damage to the key.
+		return "record of another key"
+	}
+	return ""
 }
 
 // locate returns the physical offset of a record, and rejects pointers that
-// cannot be right before anything is read or reserved for them. keyLen is -1 if
-// the key is not known.
+// cannot be right before anything is read or reserved for them. keyLen is the
+// length of key and keyspace, -1 if they are not known.
 func (c *FileCache) locate(h *handle, ptr base.Pointer, keyLen int) (int64, error) {
 	off := int64(ptr.Offset)
 	implied := int64(ptr.Size) - recordHeaderLen - int64(ptr.ValueLen)
-	if ptr.ValueLen > ValueLenMax || implied < 0 || implied > KeyLenMax || (keyLen >= 0 && implied != int64(keyLen)) {
+	if ptr.ValueLen > ValueLenMax || implied < 0 || implied > keyspaceLen+KeyLenMax || (keyLen >= 0 && implied != int64(keyLen)) {
 		return 0, base.Corruptf(h.name, off, "pointer to a record of %d bytes with a value of %d does not fit a key of %d",
 			ptr.Size, ptr.ValueLen, keyLen)
 	}
@@ -132,7 +154,7 @@ func (h *handle) reach(off, size int64) error {
 
 // verify checks the record b and returns its value, a part of b.
 func (h *handle) verify(b []byte, w wanted) ([]byte, error) {
-	head := recordHeaderLen + len(w.key)
+	head := w.headLen()
 	sum, err := h.verifyHead(b[:head], w)
 	if err != nil {
 		return nil, err
@@ -143,18 +165,15 @@ func (h *handle) verify(b []byte, w wanted) ([]byte, error) {
 	return b[head:], nil
 }
 
-// verifyHead checks the header and key in b and returns the checksum that key
-// and value must have.
+// verifyHead checks the header, keyspace and key in b and returns the checksum
+// that the body must have.
 func (h *handle) verifyHead(b []byte, w wanted) (sum uint32, err error) {
 	rh, err := h.header(b, w.ptr, w.off)
-	switch {
-	case err != nil:
+	if err != nil {
 		return 0, err
-	case rh.seq != w.seq:
-		return 0, base.Corruptf(h.name, w.off, "record has sequence number %d, want %d", rh.seq, w.seq)
-	case !bytes.Equal(b[recordHeaderLen:], w.key):
-		// The checksum has not been looked at: this may be damage to the key.
-		return 0, base.Corruptf(h.name, w.off, "record of another key")
+	}
+	if reason := w.differs(&rh, b[recordHeaderLen:]); reason != "" {
+		return 0, base.Corruptf(h.name, w.off, "%s", reason)
 	}
 	return rh.bodySum, nil
 }
@@ -162,7 +181,7 @@ func (h *handle) verifyHead(b []byte, w wanted) (sum uint32, err error) {
 // header decodes the record header that starts b and checks that it is the one
 // of ptr, which implies that its lengths are those of ptr.
 func (h *handle) header(b []byte, ptr base.Pointer, off int64) (rh recordHeader, err error) {
-	if wrong := rh.decode(b, h.seed); wrong != "" {
+	if wrong := rh.decode(b, h.seed, h.version); wrong != "" {
 		return rh, base.Corruptf(h.name, off, "%s", wrong)
 	}
 	if got := rh.pointer(); got != ptr {
@@ -177,7 +196,7 @@ func (h *handle) header(b []byte, ptr base.Pointer, off int64) (rh recordHeader,
 // key into a scratch. Where dst is empty and too small, the new memory takes the whole record in one
 // read and the result starts after the key.
 func (h *handle) readDirect(dst []byte, s *scratch, w wanted) ([]byte, error) {
-	head := recordHeaderLen + len(w.key)
+	head := w.headLen()
 	valueLen := int(w.ptr.ValueLen)
 	if len(dst) == 0 && cap(dst) < valueLen {
 		b := make([]byte, head+valueLen)
@@ -203,36 +222,33 @@ func (h *handle) readDirect(dst []byte, s *scratch, w wanted) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	if bodySum(b[recordHeaderLen:], value) != sum {
+	if crc32.Update(crc32.Checksum(b[recordHeaderLen:], castagnoli), castagnoli, value) != sum {
 		return dst, base.Corruptf(h.name, w.off, "checksum mismatch in key and value")
 	}
 	return grown[:len(dst)+valueLen], nil
 }
 
-// Verify checks that the record at ptr is whole, without knowing its key or
-// sequence number and without keeping its value in memory. Errors as for Read.
+// Verify checks that the record at ptr is whole, without knowing its keyspace,
+// key or sequence number and without keeping its value in memory. Errors as for Read.
 func (c *FileCache) Verify(loc Location, ptr base.Pointer) error {
-	return c.verifyRecord(loc, ptr, -1, func(*recordHeader, []byte) string { return "" })
-}
-
-// VerifyRecord is Verify for a caller who knows key and sequence number, as
-// recovery does from the write-ahead log.
-func (c *FileCache) VerifyRecord(loc Location, key []byte, seq base.SeqNum, ptr base.Pointer) error {
-	return c.verifyRecord(loc, ptr, len(key), func(rh *recordHeader, k []byte) string {
-		switch {
-		case rh.seq != seq:
-			return fmt.Sprintf("record has sequence number %d, want %d", rh.seq, seq)
-		case !bytes.Equal(k, key):
-			return "record of another key"
-		}
-		return ""
+	return c.verifyRecord(loc, ptr, -1, func(rh *recordHeader, body []byte) string {
+		_, _, _, wrong := rh.split(body)
+		return wrong
 	})
 }
 
+// VerifyRecord is Verify for a caller who knows keyspace, key and sequence
+// number, as recovery does from the write-ahead log.
+func (c *FileCache) VerifyRecord(loc Location, keyspace uint32, key []byte, seq base.SeqNum, ptr base.Pointer) error {
+	w := wanted{keyspace: keyspace, key: key, seq: seq}
+	return c.verifyRecord(loc, ptr, prefixLen(keyspace)+len(key), w.differs)
+}
+
 // verifyRecord reads a record in pieces and compares its checksums. wrong judges
-// its header and key.
+// its header and the start of its body, with the whole key. keyLen is as for
+// locate.
 func (c *FileCache) verifyRecord(loc Location, ptr base.Pointer, keyLen int,
-	wrong func(rh *recordHeader, key []byte) string) error {
+	wrong func(rh *recordHeader, body []byte) string) error {
 	h, err := c.acquire(loc)
 	if err != nil {
 		return err
@@ -258,7 +274,7 @@ func (c *FileCache) verifyRecord(loc Location, ptr base.Pointer, keyLen int,
 				return err
 			}
 			b = b[recordHeaderLen:]
-			if reason := wrong(&rh, b[:rh.keyLen]); reason != "" {
+			if reason := wrong(&rh, b); reason != "" {
 				return base.Corruptf(h.name, off, "%s", reason)
 			}
 		}

@@ -19,16 +19,22 @@ const (
 // ReadRequest is one read of ReadMany.
 type ReadRequest struct {
 	// What to read, as for FileCache.Read.
-	Loc Location
-	Key []byte
-	Seq base.SeqNum
-	Ptr base.Pointer
+	Loc      Location
+	Keyspace uint32
+	Key      []byte
+	Seq      base.SeqNum
+	Ptr      base.Pointer
 
 	// Dst is what the value is appended to; ReadMany replaces it by the result.
 	// After an error it is as it was.
 	Dst []byte
 	// Err is what FileCache.Read would have returned.
 	Err error
+}
+
+// wanted is what the request expects to find at off.
+func (r *ReadRequest) wanted(off int64) wanted {
+	return wanted{keyspace: r.Keyspace, key: r.Key, seq: r.Seq, ptr: r.Ptr, off: off}
 }
 
 // ReadMany reads several records. It reads in the order of the disk and fetches
@@ -91,7 +97,7 @@ func (c *FileCache) readFile(b *readBatch, reqs []ReadRequest, items []batchItem
 	found := items[:0]
 	for _, it := range items {
 		r := &reqs[it.req]
-		if it.off, r.Err = c.locate(h, r.Ptr, len(r.Key)); r.Err == nil {
+		if it.off, r.Err = c.locate(h, r.Ptr, prefixLen(r.Keyspace)+len(r.Key)); r.Err == nil {
 			found = append(found, it)
 		}
 	}
@@ -101,7 +107,7 @@ func (c *FileCache) readFile(b *readBatch, reqs []ReadRequest, items []batchItem
 		if n == 1 || !h.readRun(b, reqs, found[:n], bytes) {
 			for _, it := range found[:n] {
 				r := &reqs[it.req]
-				r.Dst, r.Err = h.read(r.Dst, wanted{key: r.Key, seq: r.Seq, ptr: r.Ptr, off: it.off})
+				r.Dst, r.Err = h.read(r.Dst, r.wanted(it.off))
 			}
 		}
 		found = found[n:]
@@ -138,7 +144,7 @@ func (h *handle) readRun(b *readBatch, reqs []ReadRequest, items []batchItem, n 
 	for _, it := range items {
 		r := &reqs[it.req]
 		rec := buf[it.off-start:][:r.Ptr.Size]
-		value, err := h.verify(rec, wanted{key: r.Key, seq: r.Seq, ptr: r.Ptr, off: it.off})
+		value, err := h.verify(rec, r.wanted(it.off))
 		if err != nil {
 			r.Err = err
 			continue

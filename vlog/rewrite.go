@@ -28,7 +28,8 @@ type RewriteInfo struct {
 }
 
 // Rewriter writes a physical file of records that other files hold already. It
-// keeps their logical pointers, and 8 bytes of memory per record until Finish.
+// keeps their logical pointers and their keyspaces, writes the newest version of
+// the format whatever the version of their files was, and keeps 8 bytes of memory per record until Finish.
 // Not safe for concurrent use.
 //
 // After an error the only useful call is Abort.
@@ -87,12 +88,12 @@ func (w *Rewriter) add(rec Record) error {
 	if err := checkLimits(rec.Key, rec.Value); err != nil {
 		return err
 	}
-	sum := bodySum(rec.Key, rec.Value)
+	sum := bodySum(rec.Keyspace, rec.Key, rec.Value)
 	if rec.stored && sum != rec.sum {
 		return base.Corruptf(w.a.name, w.a.size(), "record of file %d at %d changed on its way here", rec.Pointer.File, rec.Pointer.Offset)
 	}
 	h := recordHeader{bodySum: sum, offset: rec.Pointer.Offset, file: rec.Pointer.File, seq: rec.Seq, expiry: rec.Expiry}
-	h.keyLen, h.valueLen = uint32(len(rec.Key)), uint32(len(rec.Value))
+	h.keyLen, h.valueLen, h.keyspaced = uint32(len(rec.Key)), uint32(len(rec.Value)), rec.Keyspace != 0
 	if h.pointer() != rec.Pointer || rec.Pointer.Offset > OffsetMax || rec.Seq > base.SeqNumMax {
 		return fmt.Errorf("vlog: rewrite %s: record does not match its pointer %+v", w.a.name, rec.Pointer)
 	}
@@ -104,7 +105,7 @@ func (w *Rewriter) add(rec Record) error {
 	if err != nil {
 		return err
 	}
-	if err := w.a.add(&h, rec.Key, rec.Value); err != nil {
+	if err := w.a.add(&h, rec.Keyspace, rec.Key, rec.Value); err != nil {
 		return err
 	}
 	s.entries = binary.LittleEndian.AppendUint32(s.entries, rec.Pointer.Offset)

@@ -20,7 +20,7 @@ func salvageAll(t *testing.T, fsys vfs.FS, num base.FileNum, expect uint64, es [
 	t.Helper()
 	err := Salvage(fsys, "/db", num, expect, func(r Record) error {
 		i := slices.IndexFunc(es, func(e entry) bool { return e.ptr == r.Pointer })
-		if i < 0 || !bytes.Equal(es[i].value, r.Value) || !bytes.Equal(es[i].key, r.Key) || es[i].seq != r.Seq || es[i].expiry != r.Expiry {
+		if i < 0 || !bytes.Equal(es[i].value, r.Value) || !bytes.Equal(es[i].key, r.Key) || es[i].seq != r.Seq || es[i].expiry != r.Expiry || es[i].keyspace != r.Keyspace {
 			t.Fatalf("wrong record %+v", r.Pointer)
 		}
 		s.keys = append(s.keys, string(r.Key))

@@ -17,15 +17,16 @@ const scanBytes = 512 << 10
 
 // Record is one record as a scan finds it.
 type Record struct {
-	Pointer base.Pointer // logical: what the LSM tree holds
-	Offset  int64        // of the record in the physical file
-	Seq     base.SeqNum
-	Expiry  uint64 // nanoseconds since the Unix epoch, 0 for never
+	Pointer  base.Pointer // logical: what the LSM tree holds
+	Offset   int64        // of the record in the physical file
+	Keyspace uint32
+	Seq      base.SeqNum
+	Expiry   uint64 // nanoseconds since the Unix epoch, 0 for never
 	// Key and Value are valid during the call that delivers the record, and
 	// are not to be changed.
 	Key, Value []byte
 
-	// sum is the checksum of key and value as it is stored, if stored is set:
+	// sum is the checksum of the body as it is stored, if stored is set:
 	// a rewrite carries it on, so that it protects from commit to read.
 	sum    uint32
 	stored bool
@@ -148,16 +149,20 @@ func (s *scanner) next(pos, limit int64) (rec Record, size int64, err error) {
 	if crc32.Checksum(b, castagnoli) != h.bodySum {
 		return rec, size, base.Corruptf(s.name, pos, "checksum mismatch in key and value")
 	}
+	keyspace, key, value, wrong := h.split(b)
+	if wrong != "" {
+		return rec, size, base.Corruptf(s.name, pos, "%s", wrong)
+	}
 	return Record{
-		Pointer: h.pointer(), Offset: pos, Seq: h.seq, Expiry: h.expiry,
-		Key: b[:h.keyLen:h.keyLen], Value: b[h.keyLen:], sum: h.bodySum, stored: true,
+		Pointer: h.pointer(), Offset: pos, Keyspace: keyspace, Seq: h.seq, Expiry: h.expiry,
+		Key: key, Value: value, sum: h.bodySum, stored: true,
 	}, size, nil
 }
 
 // judge decodes the record header in b and says what is wrong with a record of
 // that header at pos, or "".
 func (s *scanner) judge(h *recordHeader, b []byte, pos, limit int64) (wrong string) {
-	if wrong := h.decode(b, s.seed); wrong != "" {
+	if wrong := h.decode(b, s.seed, s.hdr.version); wrong != "" {
 		return wrong
 	}
 	switch {

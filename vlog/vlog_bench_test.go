@@ -31,7 +31,7 @@ func BenchmarkAppend(b *testing.B) {
 					w.a.written = HeaderLen
 					w.size.Store(w.a.size())
 				}
-				if _, err := w.Append(key, 1, 0, value); err != nil {
+				if _, err := w.Append(0, key, 1, 0, value); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -54,7 +54,7 @@ func BenchmarkAppendFlush(b *testing.B) {
 			w.a.written, w.a.announced = HeaderLen, HeaderLen
 			w.size.Store(w.a.size())
 		}
-		if _, err := w.Append(key, 1, 0, value); err != nil {
+		if _, err := w.Append(0, key, 1, 0, value); err != nil {
 			b.Fatal(err)
 		}
 		if i++; i%16 == 0 {
@@ -107,7 +107,7 @@ func benchRead(b *testing.B, size int, loc Location, reuse bool) {
 	for b.Loop() {
 		e := &es[i*7919%len(es)]
 		i++
-		v, err := c.Read(dst[:0], loc, e.key, e.seq, e.ptr)
+		v, err := c.Read(dst[:0], loc, e.keyspace, e.key, e.seq, e.ptr)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func BenchmarkReadMany(b *testing.B) {
 	for b.Loop() {
 		for i := range reqs {
 			e := &es[(i*37)%1600]
-			reqs[i] = ReadRequest{Loc: Location{Physical: 1, ID: testID}, Key: e.key, Seq: e.seq, Ptr: e.ptr, Dst: reqs[i].Dst[:0]}
+			reqs[i] = ReadRequest{Loc: Location{Physical: 1, ID: testID}, Key: e.key, Keyspace: e.keyspace, Seq: e.seq, Ptr: e.ptr, Dst: reqs[i].Dst[:0]}
 		}
 		if err := c.ReadMany(reqs); err != nil {
 			b.Fatal(err)

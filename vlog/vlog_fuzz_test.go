@@ -44,10 +44,12 @@ func resum(b []byte) {
 		le := func(off int) uint32 { return binary.LittleEndian.Uint32(b[from+off:]) }
 		rh.keyLen, rh.valueLen, rh.offset = le(rhKeyLen), le(rhValueLen), le(rhOffset)
 		rh.file = base.FileNum(le(rhFile))
-		rh.seq = base.SeqNum(le(rhSeq))
+		word := binary.LittleEndian.Uint64(b[from+rhSeq:])
+		rh.keyspaced = word&flagKeyspace != 0
+		rh.seq = base.SeqNum(word &^ flagKeyspace)
 		end := int64(from) + rh.size()
 		if end <= int64(len(b)) {
-			rh.bodySum = bodySum(b[from+recordHeaderLen:end], nil)
+			rh.bodySum = bodySum(0, b[from+recordHeaderLen:end], nil)
 		}
 		rh.encode((*[recordHeaderLen]byte)(b[from:]), idSeed(testID))
 	}
@@ -87,7 +89,7 @@ func FuzzScanFile(f *testing.F) {
 		check := func(r Record) error {
 			bytesSeen += int64(r.Pointer.Size)
 			if r.Offset < HeaderLen || r.Offset+int64(r.Pointer.Size) > int64(len(b)) ||
-				int(r.Pointer.Size) != recordHeaderLen+len(r.Key)+len(r.Value) {
+				int(r.Pointer.Size) != recordHeaderLen+prefixLen(r.Keyspace)+len(r.Key)+len(r.Value) {
 				t.Fatalf("impossible record %+v", r.Pointer)
 			}
 			return nil
@@ -138,7 +140,7 @@ func FuzzRewrittenFile(f *testing.F) {
 		loc := Location{Physical: 1, ID: testID, Rewritten: true}
 		for file := range base.FileNum(3) {
 			ptr := base.Pointer{File: file, Offset: offset, Size: size, ValueLen: size / 2}
-			_, err := c.Read(nil, loc, make([]byte, 10), 1, ptr)
+			_, err := c.Read(nil, loc, offset&1*7, make([]byte, 10), 1, ptr)
 			onlyExpected(t, err)
 			onlyExpected(t, c.Verify(loc, ptr))
 		}
@@ -171,9 +173,14 @@ func FuzzRecordHeader(f *testing.F) {
 	var good [recordHeaderLen]byte
 	h := recordHeader{keyLen: 3, valueLen: 4, offset: 64, file: 1, seq: 9, expiry: 10}
 	h.encode(&good, idSeed(testID))
-	f.Add(good[:], true)
-	f.Add(good[:47], false)
-	f.Fuzz(func(t *testing.T, b []byte, valid bool) {
+	f.Add(good[:], true, uint32(1))
+	f.Add(good[:47], false, uint32(2))
+	h.keyspaced = true
+	var spaced [recordHeaderLen]byte
+	h.encode(&spaced, idSeed(testID))
+	f.Add(spaced[:], true, uint32(1))
+	f.Add(spaced[:], true, uint32(2))
+	f.Fuzz(func(t *testing.T, b []byte, valid bool, version uint32) {
 		b = bytes.Clone(b)
 		if valid && len(b) >= recordHeaderLen {
 			copy(b[rhMarker:], good[rhMarker:rhMarker+4])
@@ -181,8 +188,11 @@ func FuzzRecordHeader(f *testing.F) {
 			copy(b, sum[:])
 		}
 		var h recordHeader
-		if h.decode(b, idSeed(testID)) != "" {
+		if h.decode(b, idSeed(testID), version) != "" {
 			return
+		}
+		if version < 2 && h.keyspaced {
+			t.Fatal("a keyspace in a file of version 1")
 		}
 		var again [recordHeaderLen]byte
 		h.encode(&again, idSeed(testID))

@@ -17,11 +17,12 @@ const testID = 0x1122334455667788
 
 // entry is a record as a test wrote it.
 type entry struct {
-	key    []byte
-	seq    base.SeqNum
-	expiry uint64
-	value  []byte
-	ptr    base.Pointer
+	keyspace uint32
+	key      []byte
+	seq      base.SeqNum
+	expiry   uint64
+	value    []byte
+	ptr      base.Pointer
 }
 
 // randomBytes is what all values are cut from.
@@ -43,6 +44,9 @@ func makeEntry(i, size int) entry {
 	e := entry{key: fmt.Appendf(nil, "key-%05d", i), seq: base.SeqNum(100 + i), value: randomValue(size, uint64(i))}
 	if i%3 == 0 {
 		e.expiry = uint64(1_000_000 + i)
+	}
+	if i%4 == 2 {
+		e.keyspace = uint32(i + 1<<20)
 	}
 	return e
 }
@@ -71,7 +75,7 @@ func mustCreate(t testing.TB, fsys vfs.FS, num base.FileNum, id uint64) *Writer 
 func mustAppend(t testing.TB, w *Writer, e entry) entry {
 	t.Helper()
 	var err error
-	if e.ptr, err = w.Append(e.key, e.seq, e.expiry, e.value); err != nil {
+	if e.ptr, err = w.Append(e.keyspace, e.key, e.seq, e.expiry, e.value); err != nil {
 		t.Fatal(err)
 	}
 	return e
@@ -136,20 +140,20 @@ func openCache(t testing.TB, fsys vfs.FS) *FileCache {
 
 func wantEntry(t testing.TB, c *FileCache, loc Location, e entry) {
 	t.Helper()
-	got, err := c.Read([]byte("prefix"), loc, e.key, e.seq, e.ptr)
+	got, err := c.Read([]byte("prefix"), loc, e.keyspace, e.key, e.seq, e.ptr)
 	if err != nil {
 		t.Fatalf("%s: %v", e.key, err)
 	}
 	if !bytes.Equal(got, append([]byte("prefix"), e.value...)) {
 		t.Fatalf("%s: wrong value of %d bytes, want %d", e.key, len(got)-6, len(e.value))
 	}
-	if got, err = c.Read(nil, loc, e.key, e.seq, e.ptr); err != nil || !bytes.Equal(got, e.value) {
+	if got, err = c.Read(nil, loc, e.keyspace, e.key, e.seq, e.ptr); err != nil || !bytes.Equal(got, e.value) {
 		t.Fatalf("%s: wrong value for empty dst, %v", e.key, err)
 	}
 	if err := c.Verify(loc, e.ptr); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.VerifyRecord(loc, e.key, e.seq, e.ptr); err != nil {
+	if err := c.VerifyRecord(loc, e.keyspace, e.key, e.seq, e.ptr); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -172,7 +176,7 @@ func checkScan(t testing.TB, fsys vfs.FS, num base.FileNum, id uint64, es []entr
 		}
 		e := es[i]
 		i++
-		if r.Pointer != e.ptr || r.Seq != e.seq || r.Expiry != e.expiry || !bytes.Equal(r.Key, e.key) || !bytes.Equal(r.Value, e.value) {
+		if r.Pointer != e.ptr || r.Seq != e.seq || r.Expiry != e.expiry || r.Keyspace != e.keyspace || !bytes.Equal(r.Key, e.key) || !bytes.Equal(r.Value, e.value) {
 			return fmt.Errorf("record %d differs: %+v %q", i-1, r.Pointer, r.Key)
 		}
 		return nil
@@ -234,7 +238,7 @@ func TestRewrittenRecordsKeepTheirPointers(t *testing.T) {
 	var once, twice []entry
 	for _, e := range append(append([]entry(nil), b...), a...) {
 		if e.seq%2 == 0 {
-			_, err := c.Read(nil, first, e.key, e.seq, e.ptr)
+			_, err := c.Read(nil, first, e.keyspace, e.key, e.seq, e.ptr)
 			wantCorruption(t, err)
 			continue
 		}
@@ -259,7 +263,7 @@ func TestReadsOfTheActiveFileSeeWhatIsFlushed(t *testing.T) {
 	loc := Location{Physical: 1, ID: testID}
 	for i := range 50 {
 		e := mustAppend(t, w, makeEntry(i, 1000))
-		_, err := c.Read(nil, loc, e.key, e.seq, e.ptr)
+		_, err := c.Read(nil, loc, e.keyspace, e.key, e.seq, e.ptr)
 		wantCorruption(t, err) // buffered only
 		if err := w.Flush(); err != nil {
 			t.Fatal(err)
@@ -274,16 +278,16 @@ func TestReadsOfTheActiveFileSeeWhatIsFlushed(t *testing.T) {
 func TestSealSaysWhatTheFileHolds(t *testing.T) {
 	m := newMem(t)
 	w := mustCreate(t, m, 1, testID)
-	if _, err := w.Append([]byte("a"), 1, 500, make([]byte, 100)); err != nil {
+	if _, err := w.Append(0, []byte("a"), 1, 500, make([]byte, 100)); err != nil {
 		t.Fatal(err)
 	}
 	if info := w.Info(); !info.AllExpire || info.ExpiryMin != 500 || w.ExpiryMax() != 500 {
 		t.Fatalf("got %+v", info)
 	}
-	if _, err := w.Append([]byte("b"), 2, 300, make([]byte, 100_000)); err != nil {
+	if _, err := w.Append(0, []byte("b"), 2, 300, make([]byte, 100_000)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Append([]byte("c"), 3, 0, nil); err != nil {
+	if _, err := w.Append(0, []byte("c"), 3, 0, nil); err != nil {
 		t.Fatal(err)
 	}
 	size := w.Size()
@@ -298,7 +302,7 @@ func TestSealSaysWhatTheFileHolds(t *testing.T) {
 	if again, err := Inspect(m, "/db", 1, testID); err != nil || again != want {
 		t.Fatalf("Inspect: %+v, %v", again, err)
 	}
-	if _, err := w.Append(nil, 4, 0, nil); !errors.Is(err, base.ErrClosed) {
+	if _, err := w.Append(0, nil, 4, 0, nil); !errors.Is(err, base.ErrClosed) {
 		t.Fatalf("append after Seal: %v", err)
 	}
 }

@@ -73,19 +73,19 @@ func Create(fsys vfs.FS, dir string, num base.FileNum, opts WriterOptions) (*Wri
 	return w, nil
 }
 
-// Append adds a record and returns the pointer to it. expiry is in nanoseconds
-// since the Unix epoch, 0 for never. key and value are not kept: small records
+// Append adds a record of a keyspace and returns the pointer to it. expiry is in
+// nanoseconds since the Unix epoch, 0 for never. key and value are not kept: small records
 // are copied, values of 64 KiB or more are written before Append returns.
 //
 // The record can be read, and may be pointed at, once Flush returned nil.
 // Errors: base.ErrKeyTooLarge, base.ErrValueTooLarge, or a failed write; in each
 // case the record is not part of the file.
-func (w *Writer) Append(key []byte, seq base.SeqNum, expiry uint64, value []byte) (base.Pointer, error) {
+func (w *Writer) Append(keyspace uint32, key []byte, seq base.SeqNum, expiry uint64, value []byte) (base.Pointer, error) {
 	if err := checkLimits(key, value); err != nil {
 		return base.Pointer{}, err
 	}
 	invariants.Check(seq <= base.SeqNumMax, "sequence number %d does not fit", seq)
-	h := recordHeader{bodySum: bodySum(key, value), file: w.logical, seq: seq, expiry: expiry}
+	h := recordHeader{bodySum: bodySum(keyspace, key, value), file: w.logical, seq: seq, expiry: expiry}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.usable(); err != nil {
@@ -96,7 +96,7 @@ func (w *Writer) Append(key []byte, seq base.SeqNum, expiry uint64, value []byte
 		return base.Pointer{}, errOffset(w.a.name, off)
 	}
 	h.offset = uint32(off)
-	if err := w.a.add(&h, key, value); err != nil {
+	if err := w.a.add(&h, keyspace, key, value); err != nil {
 		return base.Pointer{}, w.writeFailed(err)
 	}
 	w.size.Store(w.a.size())

@@ -29,13 +29,13 @@ func TestConcurrentAppendsSyncsAndReads(t *testing.T) {
 					e.value = randomValue(directBytes+i, 9)
 				}
 				var err error
-				if e.ptr, err = w.Append(e.key, e.seq, e.expiry, e.value); err != nil {
+				if e.ptr, err = w.Append(e.keyspace, e.key, e.seq, e.expiry, e.value); err != nil {
 					t.Error(err)
 				}
 				if err := w.Flush(); err != nil {
 					t.Error(err)
 				}
-				got, err := c.Read(nil, loc, e.key, e.seq, e.ptr)
+				got, err := c.Read(nil, loc, e.keyspace, e.key, e.seq, e.ptr)
 				if err != nil || !bytes.Equal(got, e.value) {
 					t.Error(err)
 				}
@@ -109,7 +109,7 @@ func TestAGroupOfSmallRecordsIsOneWrite(t *testing.T) {
 func TestLimitsAreCheckedBeforeAnythingIsWritten(t *testing.T) {
 	m := newMem(t)
 	w := mustCreate(t, m, 1, testID)
-	if _, err := w.Append(make([]byte, KeyLenMax+1), 1, 0, nil); !errors.Is(err, base.ErrKeyTooLarge) {
+	if _, err := w.Append(0, make([]byte, KeyLenMax+1), 1, 0, nil); !errors.Is(err, base.ErrKeyTooLarge) {
 		t.Fatalf("got %v", err)
 	}
 	if err := checkLimits(nil, make([]byte, 0, 1)); err != nil {
@@ -122,7 +122,7 @@ func TestLimitsAreCheckedBeforeAnythingIsWritten(t *testing.T) {
 	c := openCache(t, m)
 	wantEntry(t, c, Location{Physical: 1, ID: testID}, e)
 	w.size.Store(OffsetMax + 1)
-	if _, err := w.Append(nil, 1, 0, nil); err == nil {
+	if _, err := w.Append(0, nil, 1, 0, nil); err == nil {
 		t.Fatal("a record past the last offset")
 	}
 	if err := w.Close(); err != nil {
@@ -156,7 +156,7 @@ func TestAWriterThatCannotCutATornWriteOffRefusesEverything(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := w.Append([]byte("k"), 9, 0, make([]byte, directBytes)); !errors.Is(err, syscall.EIO) || !vfs.IsNoSpace(err) {
+	if _, err := w.Append(0, []byte("k"), 9, 0, make([]byte, directBytes)); !errors.Is(err, syscall.EIO) || !vfs.IsNoSpace(err) {
 		t.Fatalf("got %v", err)
 	}
 	f.SetDecide(nil)
@@ -260,7 +260,7 @@ func TestARewriteOfNothingIsAValidFile(t *testing.T) {
 		t.Fatalf("got %+v", info)
 	}
 	checkScan(t, m, 2, testID+1, nil)
-	_, err := openCache(t, m).Read(nil, Location{Physical: 2, ID: testID + 1, Rewritten: true}, e.key, e.seq, e.ptr)
+	_, err := openCache(t, m).Read(nil, Location{Physical: 2, ID: testID + 1, Rewritten: true}, e.keyspace, e.key, e.seq, e.ptr)
 	wantCorruption(t, err)
 }
 
@@ -282,7 +282,7 @@ func TestVeryLargeValues(t *testing.T) {
 		value[i] = byte(i >> 12)
 	}
 	key := []byte("large")
-	ptr, err := w.Append(key, 5, 0, value)
+	ptr, err := w.Append(0, key, 5, 0, value)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,11 +301,11 @@ func TestVeryLargeValues(t *testing.T) {
 	}
 	c := NewFileCache(vfs.OS(), dir, 2, nil)
 	for _, loc := range []Location{{Physical: 1, ID: testID}, {Physical: 2, ID: testID + 1, Rewritten: true}} {
-		got, err := c.Read(nil, loc, key, 5, ptr)
+		got, err := c.Read(nil, loc, 0, key, 5, ptr)
 		if err != nil || !bytes.Equal(got, value) {
 			t.Fatal(err)
 		}
-		if err := c.VerifyRecord(loc, key, 5, ptr); err != nil {
+		if err := c.VerifyRecord(loc, 0, key, 5, ptr); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -316,7 +316,7 @@ func TestVeryLargeValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	c = NewFileCache(vfs.OS(), dir, 2, nil)
-	_, err = c.Read(nil, Location{Physical: 1, ID: testID}, key, 5, ptr)
+	_, err = c.Read(nil, Location{Physical: 1, ID: testID}, 0, key, 5, ptr)
 	wantCorruption(t, err)
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
