@@ -30,8 +30,9 @@ func TestEachRuleFindsWhatBreaksIt(t *testing.T) {
 			"db/a.go":         `package db; import "example.com/x"`,
 			"cmd/tool/a.go":   `package main; import "example.com/x"`,
 			"examples/e/a.go": `package main; import "example.com/x"`,
+			"typed/a.go":      `package typed; import "example.com/x"`,
 			"vfs/c.go":        `package vfs; import "C"`,
-		}, []string{"wal/a.go imports", "db/a.go imports", "examples/e/a.go imports", "vfs/c.go imports"}},
+		}, []string{"wal/a.go imports", "db/a.go imports", "examples/e/a.go imports", "typed/a.go imports", "vfs/c.go imports"}},
 		{"outside", layering, map[string]string{
 			"cmd/tool/a.go":     `package main; import "github.com/cordwood-db/cordwood/db"`,
 			"cmd/tool/b.go":     `package main; import "github.com/cordwood-db/cordwood/sstable"`,
