@@ -3,6 +3,7 @@ package sstable
 import (
 	"encoding/binary"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/cordwood-db/cordwood/internal/base"
@@ -13,6 +14,8 @@ import (
 type Meta struct {
 	Size uint64 // of the file, in bytes
 	ID   uint64 // the table ID
+
+	Keyspace uint32 // that the table belongs to
 
 	// Smallest and Largest are the bounds of all user keys, those of range
 	// tombstones included. Both are nil in an empty table. Largest is part of
@@ -78,7 +81,8 @@ const (
 	propStoredBytes
 	propFilterKeys
 	propCompression
-	propVlogs // pairs of uvarints: logical file, bytes; files ascend
+	propVlogs    // pairs of uvarints: logical file, bytes; files ascend
+	propKeyspace // absent in tables from before there were keyspaces
 )
 
 // number is a numeric field of Properties.
@@ -114,6 +118,9 @@ func (p *Properties) append(dst []byte) []byte {
 		}
 	}
 	dst = appendNumber(dst, propCompression, uint64(p.Compression))
+	if p.Keyspace != 0 {
+		dst = appendNumber(dst, propKeyspace, uint64(p.Keyspace))
+	}
 	if len(p.Vlogs) > 0 {
 		var b []byte
 		for _, file := range slices.Sorted(maps.Keys(p.Vlogs)) {
@@ -177,6 +184,9 @@ func (p *Properties) decodeField(tag uint64, field []byte, numbers []number) boo
 	case propCompression:
 		p.Compression = compress.Kind(v)
 		return numeric
+	case propKeyspace:
+		p.Keyspace = uint32(v)
+		return numeric && v <= math.MaxUint32
 	}
 	for _, known := range numbers {
 		if known.tag == tag {

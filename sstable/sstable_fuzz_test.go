@@ -74,6 +74,9 @@ func exercise(img []byte) {
 	r.Properties()
 	r.PinnedBytes()
 	r.ApproximateBytes([]byte("a"), []byte("k"))
+	if n := r.ApproximateEntries([]byte("a"), []byte("b")); n > r.Properties().Entries {
+		panic("more entries in a range than in the table")
+	}
 	r.RangeDels().CoveringSeq([]byte("a"), base.SeqNumMax)
 	_ = r.Verify(context.Background())
 	_ = r.Blocks(func(Block) error { return nil })
@@ -182,7 +185,7 @@ func FuzzIndex(f *testing.F) {
 }
 
 func FuzzProperties(f *testing.F) {
-	p := Properties{Meta: Meta{Smallest: []byte("a"), Largest: []byte("b"), Entries: 3, SeqMax: 9},
+	p := Properties{Meta: Meta{Smallest: []byte("a"), Largest: []byte("b"), Entries: 3, SeqMax: 9, Keyspace: 300},
 		Vlogs: map[base.FileNum]uint64{3: 4, 5: 6}}
 	f.Add(p.append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -191,7 +194,7 @@ func FuzzProperties(f *testing.F) {
 			return
 		}
 		again, ok := decodeProperties(p.append(nil))
-		if !ok || again.Entries != p.Entries || !bytes.Equal(again.Smallest, p.Smallest) || len(again.Vlogs) != len(p.Vlogs) {
+		if !ok || again.Entries != p.Entries || !bytes.Equal(again.Smallest, p.Smallest) || len(again.Vlogs) != len(p.Vlogs) || again.Keyspace != p.Keyspace {
 			t.Fatalf("%+v became %+v", p, again)
 		}
 	})

@@ -40,6 +40,7 @@ type WriterOptions struct {
 	RestartInterval  int     // entries from one restart point to the next: up to 128, 16
 	FilterBitsPerKey float64 // 0: no filter
 	Compression      compress.Kind
+	Keyspace         uint32 // stored in the properties
 	ID               uint64 // random; binds every checksum
 	Codec            *compress.Codec
 }
@@ -227,7 +228,7 @@ func (w *Writer) Finish() (Meta, error) {
 func (w *Writer) writeSections(ft *footer) {
 	p := &w.stats.props
 	w.stats.finish(w.last.User)
-	p.Compression = w.opts.Compression
+	p.Compression, p.Keyspace = w.opts.Compression, w.opts.Keyspace
 	ft.sections[sectionFilter].offset = w.out.offset()
 	if w.opts.FilterBitsPerKey > 0 && w.filter.Len() > 0 {
 		p.FilterKeys = uint64(w.filter.Len())

@@ -207,9 +207,9 @@ func TestPropertiesAreWhatWasAdded(t *testing.T) {
 	dels := []rangedel.Fragment{{Start: []byte("a"), End: []byte("b"), Seqs: []base.SeqNum{33, 2}},
 		{Start: []byte("g"), End: []byte("h"), Seqs: []base.SeqNum{4}}}
 	fs := vfs.NewMem()
-	m := writeTable(t, fs, "t.sst", WriterOptions{ID: 77, FilterBitsPerKey: 10}, entries, dels)
+	m := writeTable(t, fs, "t.sst", WriterOptions{ID: 77, Keyspace: 1<<32 - 1, FilterBitsPerKey: 10}, entries, dels)
 	want := Meta{
-		Size: m.Size, ID: 77, Smallest: []byte("a"), Largest: []byte("h"), LargestIsExclusive: true,
+		Size: m.Size, ID: 77, Keyspace: 1<<32 - 1, Smallest: []byte("a"), Largest: []byte("h"), LargestIsExclusive: true,
 		SeqMin: 2, SeqMax: 33, Entries: 7, Deletes: 1, Merges: 1, RangeDels: 3,
 		KeyBytes: 7, ValueBytes: m.ValueBytes, VlogBytes: 131, Expiring: 2, ExpiryMin: 90, ExpiryMax: 500,
 	}
@@ -338,6 +338,61 @@ func TestApproximateBytes(t *testing.T) {
 	}
 	if r.ApproximateBytes(at(7), at(8)) == 0 {
 		t.Error("a range with an entry has no bytes")
+	}
+}
+
+func TestApproximateEntries(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	for _, n := range []int{1, 10, 300, 20000} {
+		entries := numbered(n, 100)
+		r := newTable(t, WriterOptions{Compression: compress.Zstd}, nil, entries)
+		at := func(i int) []byte { return entries[i].Key.User }
+		check := func(start, end []byte, want int) {
+			t.Helper()
+			got := r.ApproximateEntries(start, end)
+			slack := 2 + want/15
+			if want == 0 {
+				slack = 0
+			}
+			if math.Abs(float64(got)-float64(want)) > float64(slack) || want > 0 && got == 0 {
+				t.Errorf("[%q, %q) of %d entries: %d, want %d", start, end, n, got, want)
+			}
+		}
+		check(nil, nil, n)
+		check(nil, at(0), 0)
+		check([]byte("z"), nil, 0)
+		check(at(n-1), at(0), 0)
+		check(nil, []byte("z"), n)
+		check([]byte("a"), []byte("b"), 0)
+		for range 100 {
+			i, j := rng.IntN(n), rng.IntN(n)
+			check(at(min(i, j)), at(max(i, j)), max(i, j)-min(i, j))
+			check(at(i), nil, n-i)
+			check(at(i), at(min(i+1, n-1)), min(1, n-1-i))
+		}
+	}
+	if got := newTable(t, WriterOptions{}, nil, nil).ApproximateEntries(nil, nil); got != 0 {
+		t.Errorf("%d entries in an empty table", got)
+	}
+}
+
+// What cannot be read is counted by whole chunks.
+func TestApproximateEntriesOfADamagedTable(t *testing.T) {
+	entries := numbered(20000, 100)
+	opts := WriterOptions{ID: testID}
+	img := tableImage(t, opts, entries, nil)
+	for _, h := range blocksOf(t, img)[:200] {
+		img[h.offset] ^= 1
+	}
+	r, err := Open(&image{b: img}, "t.sst", ReaderOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.ApproximateEntries(entries[100].Key.User, entries[101].Key.User); got == 0 || got > 10_000 {
+		t.Fatalf("%d entries", got)
+	}
+	if got := r.ApproximateEntries(nil, nil); got != 20_000 {
+		t.Fatalf("%d entries in all", got)
 	}
 }
 
