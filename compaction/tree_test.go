@@ -62,6 +62,8 @@ type tree struct {
 	snaps    []base.SeqNum
 	keys     int
 	dirty    bool // tables changed since the last check
+	filters  int  // 0: no compaction filter; n: in one of n runs
+	verdicts [Change + 1]uint64
 }
 
 func newTree(t testing.TB, seed uint64) *tree {
@@ -136,6 +138,7 @@ func (tr *tree) flush() {
 		}
 	}
 	dropped := watchDrops(&env)
+	filter := tr.filterRun(&env)
 	slices.SortFunc(tr.mem.entries, func(a, b iterator.Entry) int { return a.Key.Compare(b.Key) })
 	out, err := WriteTables(context.Background(), &env,
 		Input{Iter: iterator.NewSlice(tr.mem.entries), RangeDels: rangedel.Build(tr.mem.tombs)},
@@ -152,6 +155,7 @@ func (tr *tree) flush() {
 	}
 	tr.mem = history{}
 	tr.apply(edit)
+	filter.done(FilterRun{Flush: true}, edit.Added, out.Stats)
 }
 
 // watchDrops sums up what a run says it drops, by file. Each pointer may be
@@ -326,6 +330,7 @@ func (tr *tree) run(j job) {
 	env := *tr.env
 	env.ZeroSeqNums = tr.rng.IntN(2) == 0
 	dropped := watchDrops(&env)
+	filter := tr.filterRun(&env)
 	edit, stats, err := Run(context.Background(), &env, j.v, j.plan, tr.snaps, tr.now)
 	if err != nil {
 		tr.t.Fatal(err)
@@ -337,6 +342,9 @@ func (tr *tree) run(j job) {
 		tr.t.Fatalf("stats do not add up: %+v", stats)
 	}
 	tr.apply(edit)
+	if !j.plan.DeleteOnly && !j.plan.TrivialMove {
+		filter.done(FilterRun{OutputLevel: j.plan.OutputLevel, Bottom: j.nothingBelow()}, edit.Added, stats)
+	}
 }
 
 // step does something random.
@@ -393,12 +401,14 @@ func TestRandomHistoriesReadTheSameAfterCompaction(t *testing.T) {
 		seeds = 8
 	}
 	reasons := map[string]int{}
+	var verdicts [Change + 1]uint64
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
 			tr := newTree(t, uint64(seed))
 			if seed%4 > 0 {
 				tr.env.Merge = concatOperator{combines: seed%4 == 2, failOn: []byte{0, 0, 0, '7'}[seed%4]}
 			}
+			tr.filters = seed / 4 % 3
 			var jobs []job
 			for i := range steps {
 				before := len(jobs)
@@ -416,9 +426,12 @@ func TestRandomHistoriesReadTheSameAfterCompaction(t *testing.T) {
 			}
 			tr.check("at the end")
 			tr.checkNoStrayFiles()
+			for d, n := range tr.verdicts {
+				verdicts[d] += n
+			}
 		})
 	}
-	t.Log(reasons)
+	t.Log(reasons, "filters kept, dropped, changed", verdicts)
 }
 
 // checkNoStrayFiles removes what no version needs, as the engine would, and
