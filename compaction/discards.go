@@ -32,7 +32,8 @@ func (d *discards) drop(kind base.Kind, payload []byte) error {
 		Reason: "malformed value pointer", Err: err}
 }
 
-// addVlogBytes adds to lost all value-log bytes that an unread table refers to.
+// addVlogBytes adds to lost all value-log bytes that an unread table refers to;
+// nothing if there is an error.
 func addVlogBytes(tables *sstable.TableCache, t *manifest.TableMeta, lost map[base.FileNum]uint64) error {
 	h, err := tables.Get(t.Num, t.ID)
 	if err != nil {
@@ -40,13 +41,15 @@ func addVlogBytes(tables *sstable.TableCache, t *manifest.TableMeta, lost map[ba
 	}
 	defer h.Release()
 	var sum uint64
-	for file, n := range h.Properties().Vlogs {
-		lost[file] += n
+	for _, n := range h.Properties().Vlogs {
 		sum += n
 	}
 	if sum != t.VlogBytes {
 		return base.Corruptf(base.FileName(base.FileTable, uint64(t.Num)), -1,
 			"refers to %d bytes of the value log, but the MANIFEST says %d", sum, t.VlogBytes)
+	}
+	for file, n := range h.Properties().Vlogs {
+		lost[file] += n
 	}
 	return nil
 }

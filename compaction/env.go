@@ -20,6 +20,9 @@ type Env struct {
 	NewFileNum func() base.FileNum
 	NewID      func() uint64
 
+	// Keyspace is whose tables WriteTables makes. Run goes by its tree instead.
+	Keyspace uint32
+
 	// Tables opens input tables; only Run needs it.
 	Tables *sstable.TableCache
 
@@ -52,6 +55,11 @@ type Env struct {
 	// result is applied. Plans with DeleteOnly do not know theirs: they only
 	// count bytes in Discards. nil: nobody wants to know.
 	OnDrop func(base.Pointer)
+
+	// OnDamage is called for each damaged table of a dropped keyspace that is
+	// dropped without knowing what it refers to in the value log; see Run. nil:
+	// nobody wants to know.
+	OnDamage func(t *manifest.TableMeta, err error)
 
 	// Pace is told now and then how many bytes of entries, and of values for
 	// the filter, were read since the last call, and may sleep. nil: never.

@@ -214,7 +214,7 @@ func (o *outputs) close(frags []rangedel.Fragment) error {
 	if err := file.Close(); err != nil {
 		return fmt.Errorf("compaction: close %s: %w", base.FileName(base.FileTable, uint64(o.num)), err)
 	}
-	o.tables = append(o.tables, tableMeta(o.num, meta))
+	o.tables = append(o.tables, tableMeta(o.num, o.env.Keyspace, meta))
 	o.bytes += meta.Size
 	o.entries += meta.Entries
 	return nil
@@ -256,9 +256,9 @@ func (o *outputs) abandon() error {
 }
 
 // tableMeta is what the MANIFEST keeps of a table.
-func tableMeta(num base.FileNum, m sstable.Meta) *manifest.TableMeta {
+func tableMeta(num base.FileNum, keyspace uint32, m sstable.Meta) *manifest.TableMeta {
 	return &manifest.TableMeta{
-		Num: num, Size: m.Size, ID: m.ID,
+		Num: num, Size: m.Size, ID: m.ID, Keyspace: keyspace,
 		Smallest: m.Smallest, Largest: m.Largest, LargestExclusive: m.LargestIsExclusive,
 		SeqMin: m.SeqMin, SeqMax: m.SeqMax,
 		Entries: m.Entries, Deletes: m.Deletes, Merges: m.Merges, RangeDels: m.RangeDels,

@@ -12,12 +12,15 @@ import (
 // Pick says what to compact next, or nil if nothing is worth it, or all that is
 // worth it collides with what is busy. It is pure; the caller holds the lock
 // that guards TableMeta.Compacting, and adds the plan to busy before it calls
-// again.
+// again. A dropped keyspace is never compacted: see PickDropped.
 //
 // In this order: tables that range tombstones delete whole; levels over their
 // target, the most urgent first; tables that are mostly tombstones or expired,
 // ahead of levels that are only a little over target; leftovers at the bottom.
 func Pick(tree *manifest.Tree, busy Busy, o PickOptions) *Plan {
+	if tree.Dropped {
+		return nil
+	}
 	p := newPicker(tree, busy, o)
 	if plan := p.covered(); plan != nil {
 		return plan
@@ -43,14 +46,18 @@ type picker struct {
 	shape
 	tree  *manifest.Tree
 	o     PickOptions
-	busy  []*Plan
+	busy  []*Plan // of this keyspace
 	taken map[base.FileNum]struct{}
 }
 
 func newPicker(tree *manifest.Tree, busy Busy, o PickOptions) *picker {
-	p := &picker{tree: tree, o: o.withDefaults(), busy: busy.Plans, taken: map[base.FileNum]struct{}{}}
+	p := &picker{tree: tree, o: o.withDefaults(), taken: map[base.FileNum]struct{}{}}
 	base0 := lastLevel
 	for _, q := range busy.Plans {
+		if q.Keyspace != tree.Num {
+			continue
+		}
+		p.busy = append(p.busy, q)
 		q.Tables(func(_ int, t *manifest.TableMeta) { p.taken[t.Num] = struct{}{} })
 		if q.StartLevel == 0 && q.OutputLevel > 0 {
 			base0 = min(base0, q.OutputLevel)
@@ -73,6 +80,7 @@ func (p *picker) anyTaken(ts []*manifest.TableMeta) bool { return slices.Contain
 // finish completes a plan whose levels and inputs are set, or returns nil if
 // it may not run now.
 func (p *picker) finish(plan *Plan) *Plan {
+	plan.Keyspace = p.tree.Num
 	plan.setRange()
 	if p.anyTaken(plan.Inputs[0]) || p.anyTaken(plan.Inputs[1]) ||
 		slices.ContainsFunc(p.busy, plan.conflicts) {

@@ -13,7 +13,7 @@ import (
 // answer is nil: nothing is left to do there, or, if busy is not empty, what is
 // left collides with it and the caller asks again later.
 func PickRange(tree *manifest.Tree, busy Busy, o PickOptions, level int, start, end []byte) *Plan {
-	if level < 0 || level >= manifest.NumLevels {
+	if level < 0 || level >= manifest.NumLevels || tree.Dropped {
 		return nil
 	}
 	p := newPicker(tree, busy, o)

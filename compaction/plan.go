@@ -28,15 +28,18 @@ const (
 	ReasonBottom
 	// ReasonManual says that someone asked for it.
 	ReasonManual
+	// ReasonDropped says that the keyspace was dropped.
+	ReasonDropped
 )
 
 // String names the reason.
 func (r Reason) String() string {
-	return [...]string{"score", "intra-l0", "covered", "density", "bottom", "manual"}[r]
+	return [...]string{"score", "intra-l0", "covered", "density", "bottom", "manual", "dropped"}[r]
 }
 
 // Plan is a compaction to be run. It is immutable once made.
 type Plan struct {
+	Keyspace                uint32 // whose tables
 	Reason                  Reason
 	StartLevel, OutputLevel int
 
@@ -80,6 +83,9 @@ func (p *Plan) InputBytes() (n uint64) {
 // String shows the plan in one line, for logs and tests. It holds no keys.
 func (p *Plan) String() string {
 	var b strings.Builder
+	if p.Keyspace != 0 {
+		fmt.Fprintf(&b, "keyspace %d: ", p.Keyspace)
+	}
 	fmt.Fprintf(&b, "%s L%d->L%d", p.Reason, p.StartLevel, p.OutputLevel)
 	if p.TrivialMove {
 		b.WriteString(" move")
@@ -119,8 +125,8 @@ func (p *Plan) setRange() {
 	})
 }
 
-// conflicts reports whether p and q may not run at the same time: their key
-// ranges meet, and so do the levels they work on. Level 0 does not count, since
+// conflicts reports whether p and q, of one keyspace, may not run at the same
+// time: their key ranges meet, and so do the levels they work on. Level 0 does not count, since
 // its tables overlap anyhow: there the rule about older tables decides.
 func (p *Plan) conflicts(q *Plan) bool {
 	lo := max(p.StartLevel, q.StartLevel, 1)
@@ -129,7 +135,7 @@ func (p *Plan) conflicts(q *Plan) bool {
 }
 
 // Busy is what is being compacted at the moment. A table also counts as taken
-// if its Compacting mark is set.
+// if its Compacting mark is set. Plans of other keyspaces make no difference.
 type Busy struct {
 	Plans []*Plan
 }

@@ -22,7 +22,17 @@ import (
 // snapshots are as in WriteParams, now as in its Now. On an error nothing has
 // changed: inputs are as they were, outputs are removed as far as possible.
 // Damage in an input is a *base.CorruptionError.
+//
+// Damage does not keep the tables of a dropped keyspace alive: one whose
+// properties are damaged, or whose file is missing, is dropped like the others.
+// What it referred to in the value log is then not known, so that it is not in
+// the edit's Discards, and Env.OnDamage is told. (Collection finds out that the
+// records are dead when it gets to their files for other reasons.) An error of
+// the file system that is no damage fails the run also here.
 func Run(ctx context.Context, env *Env, tree *manifest.Tree, plan *Plan, snapshots []base.SeqNum, now uint64) (*manifest.Edit, Stats, error) {
+	if plan.Keyspace != tree.Num {
+		return nil, Stats{}, fmt.Errorf("compaction: %s: not a plan of keyspace %d", plan, tree.Num)
+	}
 	edit := &manifest.Edit{}
 	plan.Tables(func(level int, t *manifest.TableMeta) {
 		edit.Deleted = append(edit.Deleted, manifest.DeletedTable{Level: level, Num: t.Num})
@@ -35,7 +45,7 @@ func Run(ctx context.Context, env *Env, tree *manifest.Tree, plan *Plan, snapsho
 			edit.Added = append(edit.Added, manifest.AddedTable{Level: plan.OutputLevel, Meta: t})
 		})
 	case plan.DeleteOnly:
-		stats, err = runDrop(env, plan, edit)
+		stats, err = runDrop(env, tree, plan, edit)
 	default:
 		stats, err = runMerge(ctx, env, tree, plan, snapshots, now, edit)
 	}
@@ -47,26 +57,41 @@ func Run(ctx context.Context, env *Env, tree *manifest.Tree, plan *Plan, snapsho
 
 // runDrop accounts for the value-log bytes of tables that are dropped unread:
 // their properties know.
-func runDrop(env *Env, plan *Plan, edit *manifest.Edit) (stats Stats, err error) {
+func runDrop(env *Env, tree *manifest.Tree, plan *Plan, edit *manifest.Edit) (stats Stats, err error) {
 	lost := make(map[base.FileNum]uint64)
-	for _, t := range plan.Inputs[0] {
+	plan.Tables(func(_ int, t *manifest.TableMeta) {
 		stats.TablesIn++
 		stats.EntriesIn += t.Entries
 		stats.Covered += t.Entries
-		if t.VlogBytes == 0 {
-			continue
+		if t.VlogBytes == 0 || err != nil {
+			return
 		}
-		if err := addVlogBytes(env.Tables, t, lost); err != nil {
-			return stats, err
+		err = addVlogBytes(env.Tables, t, lost)
+		if err != nil && tree.Dropped && isDamage(err) {
+			if env.OnDamage != nil {
+				env.OnDamage(t, err)
+			}
+			err = nil
 		}
-	}
+	})
 	if len(lost) > 0 {
 		edit.Discards = lost
 	}
-	return stats, nil
+	return stats, err
+}
+
+// isDamage reports whether err says that a file is not what was written.
+func isDamage(err error) bool {
+	_, corrupt := errors.AsType[*base.CorruptionError](err)
+	_, missing := errors.AsType[*base.MissingFileError](err)
+	return corrupt || missing
 }
 
 func runMerge(ctx context.Context, env *Env, tree *manifest.Tree, plan *Plan, snapshots []base.SeqNum, now uint64, edit *manifest.Edit) (Stats, error) {
+	if env.Keyspace != tree.Num {
+		env = new(*env)
+		env.Keyspace = tree.Num
+	}
 	in, err := openInputs(env.Tables, tree, plan)
 	if err != nil {
 		return Stats{}, err

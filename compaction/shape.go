@@ -25,23 +25,15 @@ type shape struct {
 	score [manifest.NumLevels]float64 // raw, less where the next level is over target too
 }
 
-// measure computes the shape. taken tells which tables are being compacted;
-// base0 bounds the base level from above: the output level of compactions of
+// measure computes the shape. taken tells which tables are being compacted, nil
+// that none is, which costs no look at the tables; base0 bounds the base level from above: the output level of compactions of
 // level 0 that are running.
 func measure(tree *manifest.Tree, o PickOptions, taken func(*manifest.TableMeta) bool, base0 int) shape {
 	var s shape
 	first := lastLevel
 	var largest uint64
 	for l := range tree.Levels {
-		for _, t := range tree.Levels[l] {
-			if !taken(t) {
-				s.weight[l] += t.Size + t.VlogBytes
-				s.vlog[l] += t.VlogBytes
-				if l == 0 {
-					s.count0++
-				}
-			}
-		}
+		s.weigh(tree, l, taken)
 		if l > 0 && len(tree.Levels[l]) > 0 {
 			first = min(first, l)
 			s.last = l
@@ -51,6 +43,29 @@ func measure(tree *manifest.Tree, o PickOptions, taken func(*manifest.TableMeta)
 	s.setTargets(largest, min(first, base0), o)
 	s.setScores(tree, o)
 	return s
+}
+
+// weigh measures the tables of a level that are not being compacted.
+func (s *shape) weigh(tree *manifest.Tree, level int, taken func(*manifest.TableMeta) bool) {
+	tables := tree.Levels[level]
+	if taken == nil {
+		s.weight[level] = tree.LevelWeight(level)
+		s.vlog[level] = s.weight[level] - tree.LevelBytes(level)
+		if level == 0 {
+			s.count0 = len(tables)
+		}
+		return
+	}
+	for _, t := range tables {
+		if taken(t) {
+			continue
+		}
+		s.weight[level] += t.Size + t.VlogBytes
+		s.vlog[level] += t.VlogBytes
+		if level == 0 {
+			s.count0++
+		}
+	}
 }
 
 // setTargets goes up from the last level, each target a Ratio smaller, until
@@ -113,11 +128,32 @@ func (s *shape) slackLevel(tree *manifest.Tree, o PickOptions) int {
 	return most
 }
 
+// Urgency is the highest score of a level: 1 or more where one is over its
+// target, 0 for a tree that is empty or dropped. It is for choosing which tree
+// to ask Pick about first, and costs next to nothing: it goes by the sums of
+// the levels, so that tables that are being compacted count as well, and the
+// caller need not hold a lock. Pick may find work in a tree of any urgency,
+// such as tombstones at the bottom, and none in an urgent one that is busy.
+func Urgency(tree *manifest.Tree, o PickOptions) (most float64) {
+	if tree.Dropped {
+		return 0
+	}
+	s := measure(tree, o.withDefaults(), nil, lastLevel)
+	for _, score := range s.score {
+		most = max(most, score)
+	}
+	return most
+}
+
 // Debt estimates the table bytes that must still be rewritten until no level
-// is over its target, for slowing writers down. It is 0 where none is.
+// is over its target, for slowing writers down. It is 0 where none is, and for
+// a dropped keyspace.
 func Debt(tree *manifest.Tree, o PickOptions) (bytes uint64) {
+	if tree.Dropped {
+		return 0
+	}
 	o = o.withDefaults()
-	s := measure(tree, o, func(*manifest.TableMeta) bool { return false }, lastLevel)
+	s := measure(tree, o, nil, lastLevel)
 	var carry, weight float64 // table bytes and weight that come down from above
 	if s.raw[0] > 1 {
 		carry, weight = float64(tree.LevelBytes(0)), float64(s.weight[0])

@@ -192,7 +192,7 @@ func (tr *tree) apply(edit *manifest.Edit) {
 
 // applyEdit returns the version after edit, checked.
 func applyEdit(v *manifest.Tree, edit *manifest.Edit) (*manifest.Tree, error) {
-	next := &manifest.Tree{Levels: v.Levels}
+	next := &manifest.Tree{Keyspace: v.Keyspace, Levels: v.Levels}
 	for _, d := range edit.Deleted {
 		i := slices.IndexFunc(next.Levels[d.Level], func(m *manifest.TableMeta) bool { return m.Num == d.Num })
 		if i < 0 {
@@ -216,7 +216,11 @@ func applyEdit(v *manifest.Tree, edit *manifest.Edit) (*manifest.Tree, error) {
 
 // checkTree checks the invariants of a tree.
 func checkTree(v *manifest.Tree) error {
-	return (&manifest.Version{Trees: []*manifest.Tree{v}}).Check()
+	trees := []*manifest.Tree{v}
+	if v.Num > 0 {
+		trees = []*manifest.Tree{{}, v}
+	}
+	return (&manifest.Version{Trees: trees}).Check()
 }
 
 // stored is what the tables hold. It fails if a table that readers look at
