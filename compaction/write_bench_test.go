@@ -84,6 +84,29 @@ func BenchmarkFilterAlone(b *testing.B) {
 	reportEntries(b, benchEntries, cpu)
 }
 
+// BenchmarkFilterAloneAsked is BenchmarkFilterAlone with a compaction filter
+// that looks at the value.
+func BenchmarkFilterAloneAsked(b *testing.B) {
+	entries := slices.Concat(benchSources(benchEntries, 1, true)...)
+	b.ReportAllocs()
+	cpu := cpuNanos()
+	for b.Loop() {
+		asked := 0
+		decide := func(e *FilterEntry) (Decision, error) {
+			asked++
+			_, err := e.Value()
+			return Keep, err
+		}
+		f := &filter{in: iterator.NewSlice(entries), out: &discard{}, stripes: newStripes(nil), discards: discards{},
+			values: &valueFilter{decide: decide},
+			bottom: func([]byte) bool { return true }, tick: func(int) error { return nil }}
+		if err := f.walk(); err != nil || asked == 0 {
+			b.Fatal(asked, err)
+		}
+	}
+	reportEntries(b, benchEntries, cpu)
+}
+
 func BenchmarkWriteTablesOf4Sources(b *testing.B) {
 	sources := benchSources(benchEntries, 4, false)
 	env := benchEnv(b)
