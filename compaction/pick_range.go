@@ -7,7 +7,8 @@ import (
 // PickRange is one step of a manual compaction of the user keys [start, end],
 // both inclusive, nil meaning unbounded: it takes tables of the given level
 // that meet the range into the next level, or, at the deepest level that holds
-// anything of the range, rewrites those in place that hold something droppable.
+// anything of the range, rewrites those in place that hold something droppable,
+// or are older than o.RewriteBefore.
 //
 // A caller goes through the levels from 0 down, and stays at a level until the
 // answer is nil: nothing is left to do there, or, if busy is not empty, what is
@@ -33,7 +34,7 @@ func PickRange(tree *manifest.Tree, busy Busy, o PickOptions, level int, start, 
 			plan = p.fromL0(ReasonManual, t)
 		case level < deepest:
 			plan = p.downFrom(level, t, ReasonManual)
-		case p.worthRewriting(t, level, 0):
+		case t.Num < o.RewriteBefore || p.worthRewriting(t, level, 0):
 			plan = p.inPlace(level, t, ReasonManual)
 		}
 		if plan != nil {

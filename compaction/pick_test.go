@@ -18,7 +18,7 @@ import (
 // A scripted case of testdata/pick is a drawing and a command:
 //
 //	# name of the case
-//	options trigger=4 base=64 target=8 ratio=10 now=0 snapmin=50 slack=0.08
+//	options trigger=4 base=64 target=8 ratio=10 now=0 snapmin=50 slack=0.08 rewrite=12
 //	rangedel a-f#30
 //	L0: 7:a-m:4 6:c-z:4
 //	L5: 10:a-c:8:del=60 11:d-f:8:vlog=100
@@ -101,6 +101,8 @@ func (c *pickCase) options(fields []string) error {
 		case "snap":
 			c.o.Snapshots = append(c.o.Snapshots, base.SeqNum(x))
 			c.o.SnapshotMin = c.o.Snapshots[0]
+		case "rewrite":
+			c.o.RewriteBefore = base.FileNum(x)
 		case "slack":
 			c.o.SpaceSlack = x
 		default:

@@ -169,6 +169,12 @@ type PickOptions struct {
 	// tombstone to drop a table that is newer than some snapshots.
 	Snapshots []base.SeqNum
 
+	// RewriteBefore lets PickRange rewrite tables with a smaller number at the
+	// deepest level, though nothing seems droppable there: with a number that
+	// was new when a manual compaction began, a compaction filter gets to see
+	// everything, once. 0: it does not.
+	RewriteBefore base.FileNum
+
 	// RangeDels are range tombstones that are stored in tables of the version
 	// (those of memtables could be lost while their effect is not). Optional:
 	// they let whole tables be dropped unread.

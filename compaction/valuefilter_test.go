@@ -386,3 +386,59 @@ func TestReadingForTheFilterIsPaced(t *testing.T) {
 		t.Errorf("paced by %d bytes, asked %d times, %d bytes of entries", paced, asked, out.Stats.BytesIn)
 	}
 }
+
+// compactAll goes through the levels as a caller of PickRange does.
+func (tr *tree) compactAll(o PickOptions) {
+	tr.t.Helper()
+	for level := range manifest.NumLevels {
+		for rounds := 0; ; rounds++ {
+			plan := PickRange(tr.v, Busy{}, o, level, nil, nil)
+			if plan == nil {
+				break
+			}
+			if rounds > 1000 {
+				tr.t.Fatalf("level %d has no end: %s", level, plan)
+			}
+			tr.run(job{plan, tr.v})
+		}
+	}
+	tr.check("after a manual compaction")
+}
+
+func TestManualCompactionShowsEverythingToTheFilter(t *testing.T) {
+	total := 0
+	for seed := range 10 {
+		tr := newTree(t, uint64(seed))
+		var jobs []job
+		for range 60 {
+			tr.step(&jobs)
+		}
+		for _, j := range jobs {
+			tr.run(j)
+		}
+		tr.snaps, tr.now = nil, tr.now+1000 // all that can expire has
+		opts := PickOptions{L0Trigger: 2, BaseBytesMax: 4000, TargetTableBytes: 1000, Now: tr.now, SnapshotMin: base.SeqNumMax}
+		tr.compactAll(opts) // to the bottom, where nothing is left to drop
+		asked := map[string]int{}
+		tr.env.Filter = decideFilter(func(e *FilterEntry) (Decision, error) {
+			asked[string(e.Key)]++
+			return Keep, nil
+		})
+		opts.RewriteBefore = tr.env.NewFileNum()
+		tr.compactAll(opts)
+		last := ""
+		for _, e := range tr.stored().entries {
+			if string(e.Key.User) == last {
+				continue // it stands below an operand
+			}
+			last = string(e.Key.User)
+			if op := e.Key.Trailer.Kind().Op(); (op == base.KindSet || op == base.KindSetPointer) != (asked[string(e.Key.User)] == 1) {
+				t.Errorf("seed %d: asked %d times about %v", seed, asked[string(e.Key.User)], e.Key)
+			}
+		}
+		total += len(asked)
+	}
+	if total < 50 {
+		t.Errorf("asked about %d keys", total)
+	}
+}
