@@ -122,6 +122,9 @@ func (db *DB) idleLoop() {
 				db.opts.Logger.Warn("cannot flush an idle memtable", "error", err)
 			}
 		}
+		if err := db.removeDropped(); err != nil {
+			db.opts.Logger.Warn("cannot forget a dropped keyspace", "error", err)
+		}
 		db.fitCache(&cached)
 		// Expiry makes work by the mere passing of time.
 		db.mu.Lock()
@@ -137,10 +140,7 @@ func (db *DB) flushIdle() error {
 	if s == nil {
 		return nil
 	}
-	hides := func(m *table) bool {
-		return m.Deletes() > 0 || m.VlogBytes() > 0 || !m.RangeDels().Empty()
-	}
-	want := hides(s.mems[0])
+	want := s.gens[0].hidesWork()
 	dead := db.active.mostlyDead(s.version)
 	db.release(s)
 	if !want && !dead {
@@ -150,7 +150,7 @@ func (db *DB) flushIdle() error {
 		if dead {
 			db.retireValues(1) // so that it can be collected
 		}
-		if !hides(db.w.mem) || !db.mayFreeze() {
+		if !db.w.gen.hidesWork() || !db.mayFreeze() {
 			return nil
 		}
 		if err := db.openWAL(); err != nil {

@@ -55,10 +55,16 @@ func TestBatchesThatNoMemtableHoldsAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := b.checkInline(1000, 9000); err != nil {
+	if err := b.checkInline(spaceWithThreshold(1000), 9000); err != nil {
 		t.Fatalf("values for the value log count: %v", err)
 	}
-	if err := b.checkInline(1001, 9000); !errors.Is(err, ErrBatchTooLarge) {
+	if err := b.checkInline(spaceWithThreshold(1001), 9000); !errors.Is(err, ErrBatchTooLarge) {
 		t.Fatalf("inline values do not count: %v", err)
 	}
+}
+
+func spaceWithThreshold(n int) *Keyspace {
+	ks := &Keyspace{}
+	ks.set.Store(&settings{threshold: n})
+	return ks
 }

@@ -97,7 +97,7 @@ func (db *DB) reportLeak(what, where string) {
 
 // flushLast writes the memtables to tables. No commit is in progress.
 func (db *DB) flushLast() error {
-	if !db.w.mem.Empty() {
+	if !db.w.gen.Empty() {
 		if err := db.freezeLast(); err != nil {
 			return classify(err)
 		}
@@ -105,7 +105,7 @@ func (db *DB) flushLast() error {
 	since := db.wantFlush()
 	return classify(db.waitFor(db.ctx, func() (bool, error) {
 		s := db.state.Load()
-		return s == nil || len(s.mems) == 1, db.flushErrLocked(since)
+		return s == nil || len(s.gens) == 1, db.flushErrLocked(since)
 	}))
 }
 

@@ -29,7 +29,29 @@ func callsOf(store *DB, snap *Snapshot, cur *Cursor, key []byte) map[string]func
 	moved := func(bool) error { return cur.Err() }
 	batch := store.NewBatch()
 	_ = batch.Put(key, key)
+	ks := store.Default()
 	return map[string]func() error{
+		"Keyspace.AppendGet":   func() error { _, err := ks.AppendGet(nil, key); return err },
+		"Keyspace.Compact":     func() error { return ks.Compact(ctx, All()) },
+		"Keyspace.Delete":      func() error { return ks.Delete(key) },
+		"Keyspace.DeleteRange": func() error { return ks.DeleteRange(All()) },
+		"Keyspace.Get":         func() error { _, err := ks.Get(key); return err },
+		"Keyspace.Has":         func() error { _, err := ks.Has(key); return err },
+		"Keyspace.Merge":       func() error { return ks.Merge(key, key) },
+		"Keyspace.MultiGet":    func() error { _, err := ks.MultiGet(key, key); return err },
+		"Keyspace.NewCursor":   func() error { _, err := ks.NewCursor(All()); return err },
+		"Keyspace.Put":         func() error { return ks.Put(key, key) },
+		"Keyspace.PutTTL":      func() error { return ks.PutTTL(key, key, time.Hour) },
+		"Keyspace.Scan":        func() error { return scan(ks.Scan(All())) },
+
+		"DB.DropKeyspace": func() error {
+			if err := store.DropKeyspace("space"); !errors.Is(err, ErrNoKeyspace) {
+				return err
+			}
+			return nil
+		},
+		"DB.Keyspace": func() error { _, err := store.Keyspace("space", nil); return err },
+
 		"DB.AppendGet":      func() error { _, err := store.AppendGet(nil, key); return err },
 		"DB.Apply":          func() error { return store.Apply(batch, Sync) },
 		"DB.Checkpoint":     func() error { return store.Checkpoint(ctx, "/elsewhere") },
@@ -51,6 +73,7 @@ func callsOf(store *DB, snap *Snapshot, cur *Cursor, key []byte) map[string]func
 
 		"Snapshot.AppendGet": func() error { _, err := snap.AppendGet(nil, key); return err },
 		"Snapshot.Get":       func() error { _, err := snap.Get(key); return err },
+		"Snapshot.In":        func() error { _, err := snap.In(store.Default()).Has(key); return err },
 		"Snapshot.Has":       func() error { _, err := snap.Has(key); return err },
 		"Snapshot.MultiGet":  func() error { _, err := snap.MultiGet(key); return err },
 		"Snapshot.NewCursor": func() error { _, err := snap.NewCursor(All()); return err },
@@ -70,7 +93,7 @@ func callsOf(store *DB, snap *Snapshot, cur *Cursor, key []byte) map[string]func
 // harmless are the methods that say nothing of a closed store, and must not
 // panic.
 var harmless = map[string]bool{
-	"DB.Close": true, "DB.Metrics": true, "DB.NewBatch": true, "Snapshot.Close": true,
+	"DB.Close": true, "DB.Default": true, "DB.Keyspaces": true, "Keyspace.Name": true, "DB.Metrics": true, "DB.NewBatch": true, "Snapshot.Close": true,
 	"Cursor.Close": true, "Cursor.Err": true, "Cursor.Item": true, "Cursor.Key": true, "Cursor.Valid": true,
 }
 
@@ -89,7 +112,7 @@ func TestEveryCallOnAClosedStoreReturnsErrClosed(t *testing.T) {
 		t.Fatal(cur.Err())
 	}
 	calls := callsOf(store, snap, cur, []byte("k"))
-	for _, typ := range []reflect.Type{reflect.TypeFor[*DB](), reflect.TypeFor[*Snapshot](), reflect.TypeFor[*Cursor]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[*DB](), reflect.TypeFor[*Keyspace](), reflect.TypeFor[*Snapshot](), reflect.TypeFor[*Cursor]()} {
 		for i := range typ.NumMethod() {
 			name := typ.Elem().Name() + "." + typ.Method(i).Name
 			if calls[name] == nil && !harmless[name] {
@@ -121,7 +144,8 @@ func TestEveryCallOnAClosedStoreReturnsErrClosed(t *testing.T) {
 	must(t, err)
 	must(t, snap.Close(), cur.Close())
 	for name, call := range callsOf(store, snap, cur, []byte("k")) {
-		if err := call(); strings.HasPrefix(name, "DB.") == errors.Is(err, ErrClosed) {
+		open := strings.HasPrefix(name, "DB.") || strings.HasPrefix(name, "Keyspace.")
+		if err := call(); open == errors.Is(err, ErrClosed) {
 			t.Errorf("%s after the snapshot and the cursor were closed: %v", name, err)
 		}
 	}

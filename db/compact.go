@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -20,11 +21,12 @@ func (db *DB) Compact(ctx context.Context, r Range) error {
 	if r.empty() {
 		return db.writable()
 	}
-	return db.during(ctx, func(ctx context.Context) error { return db.compactRange(ctx, r) })
+	return db.during(ctx, func(ctx context.Context) error { return db.main.compactRange(ctx, r) })
 }
 
 // compactRange is Compact.
-func (db *DB) compactRange(ctx context.Context, r Range) error {
+func (ks *Keyspace) compactRange(ctx context.Context, r Range) error {
+	db := ks.db
 	if err := db.flushAll(ctx); err != nil {
 		return err
 	}
@@ -36,7 +38,7 @@ func (db *DB) compactRange(ctx context.Context, r Range) error {
 		end = r.upper
 	}
 	for level := 0; level < manifest.NumLevels; {
-		job, busy, err := db.nextManual(level, start, end)
+		job, busy, err := ks.nextManual(level, start, end)
 		switch {
 		case err != nil:
 			return err
@@ -60,17 +62,23 @@ func (db *DB) compactRange(ctx context.Context, r Range) error {
 type job struct {
 	plan    *compaction.Plan
 	version *manifest.Version // with a reference
+	tree    *manifest.Tree    // of version
 }
 
 // nextManual picks one step of a manual compaction. busy says that what is left
 // to do collides with other compactions.
-func (db *DB) nextManual(level int, start, end []byte) (*job, bool, error) {
+func (ks *Keyspace) nextManual(level int, start, end []byte) (j *job, busy bool, err error) {
+	db := ks.db
 	s, _ := db.acquire()
 	if s == nil {
 		return nil, false, ErrClosed
 	}
 	defer db.release(s)
-	opts, err := db.pickOptions(s)
+	v := s.view(ks.num)
+	if v == nil {
+		return nil, false, ks.droppedErr()
+	}
+	opts, err := db.pickOptions(s, v)
 	if err != nil {
 		return nil, false, err
 	}
@@ -79,27 +87,27 @@ func (db *DB) nextManual(level int, start, end []byte) (*job, bool, error) {
 	if cur := db.state.Load(); cur == nil || cur.version != s.version {
 		return nil, true, nil // a newer version: look again
 	}
-	plan := compaction.PickRange(s.version.Trees[0], compaction.Busy{Plans: db.jobs.plans}, opts, level, start, end)
+	plan := compaction.PickRange(v.tree, compaction.Busy{Plans: db.jobs.plans}, opts, level, start, end)
 	if plan == nil {
-		return nil, db.blockedLocked(level, s.version, start, end), nil
+		return nil, db.blockedLocked(level, v.tree, start, end), nil
 	}
-	return db.startLocked(plan, s.version), false, nil
+	return db.startLocked(plan, s.version, v.tree), false, nil
 }
 
 // blockedLocked reports whether a level has tables with keys of the range that
 // are to be compacted, but cannot be beside what is running: they are taken
 // themselves, or what they would be merged with is.
-func (db *DB) blockedLocked(level int, v *manifest.Version, start, end []byte) bool {
-	if len(db.jobs.plans) == 0 {
+func (db *DB) blockedLocked(level int, tree *manifest.Tree, start, end []byte) bool {
+	if !slices.ContainsFunc(db.jobs.plans, func(p *compaction.Plan) bool { return p.Keyspace == tree.Num }) {
 		return false
 	}
 	deepest := 0
-	for l := range v.Trees[0].Levels {
-		if len(v.Trees[0].Overlaps(l, start, end)) > 0 {
+	for l := range tree.Levels {
+		if len(tree.Overlaps(l, start, end)) > 0 {
 			deepest = l
 		}
 	}
-	return slices.ContainsFunc(v.Trees[0].Overlaps(level, start, end), func(t *manifest.TableMeta) bool {
+	return slices.ContainsFunc(tree.Overlaps(level, start, end), func(t *manifest.TableMeta) bool {
 		return (t.Compacting || level == 0 || level < deepest) && !db.damagedLocked(base.FileTable, t.Num)
 	})
 }
@@ -155,7 +163,7 @@ func (db *DB) nextCompaction() (*job, error) {
 
 // pick picks from s, or waits for a change where there is nothing to do.
 func (db *DB) pick(s *readState) (j *job, again bool, err error) {
-	opts, err := db.pickOptions(s)
+	wanted, err := db.urgent(s)
 	if err != nil {
 		return nil, false, err
 	}
@@ -168,23 +176,57 @@ func (db *DB) pick(s *readState) (j *job, again bool, err error) {
 		return nil, cur != nil, nil
 	}
 	busy := compaction.Busy{Plans: db.jobs.plans}
-	plan := compaction.Pick(s.version.Trees[0], busy, opts)
-	if plan == nil && db.levelZeroHides(s.version) {
-		plan = compaction.PickRange(s.version.Trees[0], busy, opts, 0, nil, nil)
+	for _, tree := range s.version.Trees {
+		if !tree.Dropped {
+			continue
+		}
+		if plan := compaction.PickDropped(tree, busy); plan != nil {
+			return db.startLocked(plan, s.version, tree), false, nil
+		}
 	}
-	if plan != nil {
-		return db.startLocked(plan, s.version), false, nil
+	for _, w := range wanted {
+		if plan := compaction.Pick(w.view.tree, busy, w.opts); plan != nil {
+			return db.startLocked(plan, s.version, w.view.tree), false, nil
+		}
+	}
+	if v := db.levelZeroHides(s); v != nil {
+		i := slices.IndexFunc(wanted, func(w want) bool { return w.view == v })
+		if plan := compaction.PickRange(v.tree, busy, wanted[i].opts, 0, nil, nil); plan != nil {
+			return db.startLocked(plan, s.version, v.tree), false, nil
+		}
 	}
 	db.changed.Wait()
 	return nil, true, nil
 }
 
+// want is a tree that may want to be compacted.
+type want struct {
+	view    *treeView
+	opts    compaction.PickOptions
+	urgency float64
+}
+
+// urgent are the trees of s, the most urgent first.
+func (db *DB) urgent(s *readState) ([]want, error) {
+	wanted := make([]want, 0, len(s.views))
+	for i := range s.views {
+		v := &s.views[i]
+		opts, err := db.pickOptions(s, v)
+		if err != nil {
+			return nil, err
+		}
+		wanted = append(wanted, want{v, opts, compaction.Urgency(v.tree, opts)})
+	}
+	slices.SortStableFunc(wanted, func(a, b want) int { return cmp.Compare(b.urgency, a.urgency) })
+	return wanted, nil
+}
+
 // startLocked marks the tables of plan as taken.
-func (db *DB) startLocked(plan *compaction.Plan, v *manifest.Version) *job {
+func (db *DB) startLocked(plan *compaction.Plan, v *manifest.Version, tree *manifest.Tree) *job {
 	plan.Tables(func(_ int, t *manifest.TableMeta) { t.Compacting = true })
 	db.jobs.plans = append(db.jobs.plans, plan)
 	v.Ref()
-	return &job{plan, v}
+	return &job{plan, v, tree}
 }
 
 // finish undoes startLocked. Tables that turned out to be damaged stay taken.
@@ -200,10 +242,10 @@ func (db *DB) finish(j *job) {
 	db.wakeCleaner()
 }
 
-// pickOptions are the settings that compactions are picked by.
-func (db *DB) pickOptions(s *readState) (compaction.PickOptions, error) {
+// pickOptions are the settings that compactions of a keyspace are picked by.
+func (db *DB) pickOptions(s *readState, v *treeView) (compaction.PickOptions, error) {
 	// What is known of them is enough: they only save work here.
-	tombs, err := db.tableRangeDels(s, func(*manifest.TableMeta) bool { return false })
+	tombs, err := db.tableRangeDels(v, func(*manifest.TableMeta) bool { return false })
 	if err != nil {
 		return compaction.PickOptions{}, err
 	}
@@ -228,29 +270,42 @@ func (db *DB) sizeOptions() compaction.PickOptions {
 }
 
 // debt is how many bytes of tables wait to be compacted.
-func (db *DB) debt(v *manifest.Version) uint64 { return compaction.Debt(v.Trees[0], db.sizeOptions()) }
+func (db *DB) debt(v *manifest.Version) (bytes uint64) {
+	for _, tree := range v.Trees {
+		if !tree.Dropped {
+			bytes += compaction.Debt(tree, db.sizeOptions())
+		}
+	}
+	return bytes
+}
 
 // pointersOnly is from how many value-log bytes for each byte of table the
 // tables are not compressed.
 const pointersOnly = 8
 
-// compactionEnv is what writing tables needs.
+// compactionEnv is what writing tables of a keyspace needs. Values are read
+// through version, which its user holds.
 //
 // Compressing keys and pointers is not worth its time where the values that
 // they point at are most of the store.
-func (db *DB) compactionEnv(tableBytes, valueBytes uint64) *compaction.Env {
-	compression := db.opts.Compression.kind()
+func (db *DB) compactionEnv(version *manifest.Version, keyspace uint32, set *settings, tableBytes, valueBytes uint64) *compaction.Env {
+	compression := set.compression.kind()
 	if valueBytes > pointersOnly*tableBytes {
 		compression = compress.None
 	}
 	return &compaction.Env{
 		FS: db.fs, Dir: db.dir,
 		NewFileNum: db.set.NewFileNum, NewID: db.rand.next,
-		Tables: db.tables,
-		Merge:  db.opts.Merge,
+		Tables:   db.tables,
+		Keyspace: keyspace,
+		Merge:    set.merge,
+		Filter:   set.filter,
+		ReadValue: func(key []byte, seq base.SeqNum, p base.Pointer) ([]byte, error) {
+			return db.readValue(nil, version, keyspace, key, seq, p)
+		},
 		Writer: sstable.WriterOptions{
-			BlockBytes: db.opts.BlockBytes, FilterBitsPerKey: db.opts.FilterBitsPerKey,
-			Compression: compression, Codec: db.codec,
+			BlockBytes: set.blockBytes, FilterBitsPerKey: set.filterBits,
+			Compression: compression, Codec: db.codec, Keyspace: keyspace,
 		},
 	}
 }
@@ -269,10 +324,10 @@ func (db *DB) compact(ctx context.Context, j *job) error {
 		size += t.Size
 		values += t.VlogBytes
 	})
-	env := db.compactionEnv(size, values)
+	env := db.compactionEnv(j.version, j.tree.Num, db.settingsOf(j.tree.Num), size, values)
 	var dropped []base.Pointer
 	env.OnDrop = func(p base.Pointer) { dropped = append(dropped, p) }
-	edit, stats, err := compaction.Run(ctx, env, j.version.Trees[0], j.plan, db.snapshotSeqs(), db.now(j.version))
+	edit, stats, err := compaction.Run(ctx, env, j.tree, j.plan, db.snapshotSeqs(), db.now(j.version))
 	if err != nil {
 		if isCorruption(err) {
 			db.blameTables(ctx, j, err)

@@ -43,7 +43,7 @@ func TestCompactWaitsForWhatStandsInItsWay(t *testing.T) {
 		}
 	}
 	store.mu.Lock()
-	busy := store.startLocked(plan, v)
+	busy := store.startLocked(plan, v, v.Trees[0])
 	store.mu.Unlock()
 	v.Unref()
 	done := make(chan error, 1)

@@ -19,9 +19,7 @@ import (
 // goroutine at a time, while the store may be closed by another.
 type Cursor struct {
 	// Immutable after it is opened.
-	db    *DB
-	state *readState
-	seq   base.SeqNum
+	r     reader
 	now   uint64
 	rng   Range
 	tombs *rangedel.Set
@@ -65,30 +63,33 @@ const (
 )
 
 // NewCursor opens a cursor over r, as of now.
-func (db *DB) NewCursor(r Range) (*Cursor, error) {
-	s, seq := db.acquire()
-	if s == nil {
-		return nil, ErrClosed
-	}
-	return db.newCursor(s, seq, r)
-}
-
-// newCursor takes over the reference to s.
-func (db *DB) newCursor(s *readState, seq base.SeqNum, r Range) (*Cursor, error) {
-	c := &Cursor{db: db, state: s, seq: seq, now: db.now(s.version), rng: r}
-	var err error
-	if c.tombs, err = db.rangeDels(s, r); err == nil {
-		o := sourceOptions{lower: r.lower, fill: true, tombs: c.tombs, seq: seq}
-		if r.bounded {
-			o.upper = r.upper
-		}
-		c.iter, err = db.newInternalIterator(s, o)
-	}
+func (ks *Keyspace) NewCursor(r Range) (*Cursor, error) {
+	from, err := ks.reader()
 	if err != nil {
-		db.release(s)
 		return nil, err
 	}
-	c.handle = db.opened.addCursor(c)
+	return from.newCursor(r)
+}
+
+// NewCursor is [Keyspace.NewCursor] of the default keyspace.
+func (db *DB) NewCursor(r Range) (*Cursor, error) { return db.main.NewCursor(r) }
+
+// newCursor takes over the reader's reference.
+func (r reader) newCursor(rng Range) (*Cursor, error) {
+	c := &Cursor{r: r, now: r.db.now(r.s.version), rng: rng}
+	var err error
+	if c.tombs, err = r.db.rangeDels(r.v, rng); err == nil {
+		o := sourceOptions{lower: rng.lower, fill: true, tombs: c.tombs, seq: r.seq}
+		if rng.bounded {
+			o.upper = rng.upper
+		}
+		c.iter, err = c.r.newInternalIterator(o)
+	}
+	if err != nil {
+		r.release()
+		return nil, err
+	}
+	c.handle = r.db.opened.addCursor(c)
 	return c, nil
 }
 
@@ -142,7 +143,7 @@ func (c *Cursor) SeekGE(key []byte) bool {
 
 func (c *Cursor) seekGE(key []byte) bool {
 	c.err = nil
-	return c.forward(c.iter.SeekGE(key, base.SeekTrailer(c.seq)))
+	return c.forward(c.iter.SeekGE(key, base.SeekTrailer(c.r.seq)))
 }
 
 // SeekLT moves to the largest key of the range that is less than key.
@@ -232,7 +233,7 @@ func (c *Cursor) forward(ok bool) bool {
 			break
 		}
 		seq := k.Trailer.SeqNum()
-		if seq > c.seq {
+		if seq > c.r.seq {
 			ok = c.iter.Next()
 			continue
 		}
@@ -279,7 +280,7 @@ func (c *Cursor) show(trailer base.Trailer) (bool, error) {
 // covered reports whether a range delete that the cursor sees hides the
 // version seq of key.
 func (c *Cursor) covered(key []byte, seq base.SeqNum) bool {
-	return !c.tombs.Empty() && c.tombs.CoveringSeq(key, c.seq) > seq
+	return !c.tombs.Empty() && c.tombs.CoveringSeq(key, c.r.seq) > seq
 }
 
 // showMerged gathers the operands from iter's entry on. Afterwards iter stands
@@ -288,7 +289,7 @@ func (c *Cursor) showMerged() (bool, error) {
 	o := operands{}
 	covering := base.SeqNum(0)
 	if !c.tombs.Empty() {
-		covering = c.tombs.CoveringSeq(c.key, c.seq)
+		covering = c.tombs.CoveringSeq(c.key, c.r.seq)
 	}
 	for {
 		k := c.iter.Key()
@@ -299,7 +300,7 @@ func (c *Cursor) showMerged() (bool, error) {
 		if k.Trailer.SeqNum() < covering {
 			break
 		}
-		done, err := o.add(c.db, c.state, c.key, k.Trailer, c.iter.Value(), c.now)
+		done, err := o.add(&c.r, c.key, k.Trailer, c.iter.Value(), c.now)
 		if err != nil {
 			return false, err
 		}
@@ -318,7 +319,7 @@ func (c *Cursor) showMerged() (bool, error) {
 }
 
 func (c *Cursor) finishMerge(o *operands) error {
-	value, err := o.value(c.saved[:0], c.db.opts.Merge, c.key)
+	value, err := o.value(c.saved[:0], c.r.ks.merge(), c.key)
 	if err != nil {
 		return err
 	}
@@ -372,7 +373,7 @@ func (c *Cursor) AppendValue(dst []byte) ([]byte, error) {
 	case c.rng.keysOnly:
 		return dst, errKeysOnly
 	case c.kind.Op() == base.KindSetPointer:
-		return c.db.readPointer(dst, c.state, c.key, c.seqAt, c.value)
+		return c.r.readPointer(dst, c.key, c.seqAt, c.value)
 	}
 	return append(dst, c.value...), nil
 }
@@ -383,7 +384,7 @@ func (c *Cursor) Err() error { return c.err }
 
 // Close releases the cursor. Closing it again is allowed.
 func (c *Cursor) Close() error {
-	c.db.opened.remove(c.handle)
+	c.r.db.opened.remove(c.handle)
 	return c.shut()
 }
 
@@ -396,6 +397,6 @@ func (c *Cursor) shut() error {
 		pause()
 	}
 	_ = c.iter.Close() // an error of the walk is in Err already
-	c.db.release(c.state)
+	c.r.release()
 	return nil
 }

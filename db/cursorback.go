@@ -43,7 +43,7 @@ func (c *Cursor) showBackward() (shown, more bool, err error) {
 	found := false
 	more = true
 	for more && bytes.Equal(c.iter.Key().User, c.key) {
-		if trailer := c.iter.Key().Trailer; trailer.SeqNum() <= c.seq {
+		if trailer := c.iter.Key().Trailer; trailer.SeqNum() <= c.r.seq {
 			newest, found = trailer, true
 			c.saved = append(c.saved[:0], c.iter.Value()...)
 		}
@@ -65,7 +65,7 @@ func (c *Cursor) showSaved(trailer base.Trailer) (bool, error) {
 	if kind.Op() == base.KindMerge {
 		// Merges are rare where one walks backward: gather the operands from
 		// the newest down, as a point read does.
-		value, err := c.db.appendMerged(c.saved[:0], c.state, c.seq, c.key, c.now)
+		value, err := c.r.appendMerged(c.saved[:0], c.key, c.now)
 		if err != nil {
 			return false, err
 		}

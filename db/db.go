@@ -33,6 +33,7 @@ type DB struct {
 	set      *manifest.Set
 	pipeline *commit.Pipeline
 	rand     *idSource
+	main     *Keyspace // the default one
 
 	// Atomic.
 	state   atomic.Pointer[readState] // nil once closed
@@ -55,6 +56,7 @@ type DB struct {
 	metrics counters    // atomics
 	events  *eventQueue // own synchronisation
 	opened  registry    // open snapshots and cursors; own mutex
+	spaces  keyspaces   // the open keyspaces; own mutex
 
 	// installMu serialises edits with the read states that show them, so that
 	// no state can hold a memtable beside the table it was flushed to.
@@ -122,19 +124,13 @@ func (db *DB) wakeCleaner() {
 	}
 }
 
-// installLocked makes mems and version the read state; it takes over the
+// installLocked makes gens and version the read state; it takes over the
 // reference to version. The caller holds mu (and installMu, if the version is
 // a new one).
-func (db *DB) installLocked(mems []*table, version *manifest.Version) {
+func (db *DB) installLocked(gens []*generation, version *manifest.Version) {
 	old := db.state.Load()
-	var tombs *tableTombs
-	if old != nil && old.version == version {
-		tombs = old.tombs
-	} else {
-		tombs = newTableTombs(version)
-	}
 	db.readers.Add(1)
-	db.state.Store(newReadState(mems, version, tombs))
+	db.state.Store(newReadState(gens, version, old))
 	db.changed.Broadcast()
 	if old != nil {
 		db.release(old)
@@ -145,8 +141,8 @@ func (db *DB) installLocked(mems []*table, version *manifest.Version) {
 // failure that the MANIFEST does not get over, the store is read-only. A full
 // disk is none: an edit that it left in doubt is settled by the next one.
 // prepare, if not nil, may amend the edit to the newest version; drop, if not
-// nil, picks the memtables that the edit replaces.
-func (db *DB) apply(edit *manifest.Edit, prepare func(*manifest.Version) error, drop func(*table) bool) error {
+// nil, picks the generations that the edit replaces.
+func (db *DB) apply(edit *manifest.Edit, prepare func(*manifest.Version) error, drop func(*generation) bool) error {
 	db.installMu.Lock()
 	defer db.installMu.Unlock()
 	version, err := db.set.Apply(edit, prepare)
@@ -168,22 +164,22 @@ func (db *DB) apply(edit *manifest.Edit, prepare func(*manifest.Version) error, 
 		version.Unref()
 		return nil
 	}
-	mems := state.mems
-	var gone []*table
+	gens := state.gens
+	var gone []*generation
 	if drop != nil {
-		kept := make([]*table, 0, len(mems))
-		for _, m := range mems {
-			if drop(m) {
-				gone = append(gone, m)
+		kept := make([]*generation, 0, len(gens))
+		for _, g := range gens {
+			if drop(g) {
+				gone = append(gone, g)
 			} else {
-				kept = append(kept, m)
+				kept = append(kept, g)
 			}
 		}
-		mems = kept
+		gens = kept
 	}
-	db.installLocked(mems, version)
-	for _, m := range gone {
-		m.unref()
+	db.installLocked(gens, version)
+	for _, g := range gone {
+		g.unref()
 	}
 	db.updatePressureLocked()
 	return nil

@@ -20,12 +20,19 @@ var (
 	ErrBatchTooLarge = base.ErrBatchTooLarge
 	// ErrNoMerge says that the store has no merge operator.
 	ErrNoMerge = base.ErrNoMerge
+	// ErrNoKeyspace says that there is no keyspace of that name.
+	ErrNoKeyspace = errors.New("cordwood: no such keyspace")
+	// ErrKeyspaceDropped says that the keyspace has been dropped.
+	ErrKeyspaceDropped = errors.New("cordwood: keyspace is dropped")
 	// ErrInvalidTTL says that a time to live is not positive or is too far.
 	ErrInvalidTTL = errors.New("cordwood: invalid time to live")
 	// ErrInvalidRange says that a range ends before it starts, or has no end
 	// where one is needed.
 	ErrInvalidRange = errors.New("cordwood: invalid range")
 )
+
+// errForeignKeyspace is about a keyspace of another store.
+var errForeignKeyspace = errors.New("cordwood: keyspace belongs to another store")
 
 // Errors about the state of the store.
 var (

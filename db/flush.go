@@ -8,8 +8,6 @@ import (
 
 	"github.com/cordwood-db/cordwood/compaction"
 	"github.com/cordwood-db/cordwood/internal/base"
-	"github.com/cordwood-db/cordwood/internal/iterator"
-	"github.com/cordwood-db/cordwood/internal/rangedel"
 	"github.com/cordwood-db/cordwood/manifest"
 	"github.com/cordwood-db/cordwood/wal"
 )
@@ -25,17 +23,17 @@ func (db *DB) flushAll(ctx context.Context) error {
 	if err := db.writable(); err != nil {
 		return err
 	}
-	var last *table
+	var last *generation
 	err := db.pipeline.Exclusive(func() error {
-		if db.w.mem.Empty() {
+		if db.w.gen.Empty() {
 			db.mu.Lock()
 			defer db.mu.Unlock()
-			if s := db.state.Load(); s != nil && len(s.mems) > 1 {
-				last = s.mems[1]
+			if s := db.state.Load(); s != nil && len(s.gens) > 1 {
+				last = s.gens[1]
 			}
 			return nil
 		}
-		last = db.w.mem
+		last = db.w.gen
 		if err := db.openWAL(); err != nil {
 			return err
 		}
@@ -50,10 +48,8 @@ func (db *DB) flushAll(ctx context.Context) error {
 		if s == nil {
 			return false, ErrClosed
 		}
-		for _, m := range s.mems {
-			if m == last {
-				return false, db.flushErrLocked(since)
-			}
+		if slices.Contains(s.gens, last) {
+			return false, db.flushErrLocked(since)
 		}
 		return true, nil
 	})
@@ -108,11 +104,11 @@ func (db *DB) waitFor(ctx context.Context, done func() (bool, error)) error {
 func (db *DB) flushLoop() {
 	var b backoff
 	for {
-		mems := db.nextFlush()
-		if mems == nil {
+		gens := db.nextFlush()
+		if gens == nil {
 			return
 		}
-		err := db.flush(mems)
+		err := db.flush(gens)
 		db.noteFlushEnd(err)
 		if err == nil {
 			b.reset()
@@ -135,8 +131,8 @@ func (db *DB) noteFlushEnd(err error) {
 	db.changed.Broadcast()
 }
 
-// nextFlush waits for frozen memtables, oldest first. nil: no more work.
-func (db *DB) nextFlush() []*table {
+// nextFlush waits for frozen generations, oldest first. nil: no more work.
+func (db *DB) nextFlush() []*generation {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	for {
@@ -144,13 +140,11 @@ func (db *DB) nextFlush() []*table {
 		if s == nil || db.failure.Load() != nil {
 			return nil
 		}
-		if n := len(s.mems); n > 1 {
-			mems := make([]*table, 0, n-1)
-			for i := n - 1; i > 0; i-- {
-				mems = append(mems, s.mems[i])
-			}
+		if len(s.gens) > 1 {
+			gens := slices.Clone(s.gens[1:])
+			slices.Reverse(gens)
 			db.jobs.flushTry++
-			return mems
+			return gens
 		}
 		if db.stopping {
 			return nil
@@ -178,43 +172,31 @@ func (db *DB) awaitPublished(seq base.SeqNum) bool {
 // errUnpublished ends a flush whose memtable holds a commit that failed.
 var errUnpublished = errors.New("a commit in the memtable failed")
 
-// flush writes frozen memtables, oldest first, to level 0.
-func (db *DB) flush(mems []*table) error {
+// flush writes frozen generations, oldest first, to level 0.
+func (db *DB) flush(gens []*generation) error {
 	start := time.Now()
-	newest := mems[len(mems)-1]
+	newest := gens[len(gens)-1]
 	last := newest.MaxSeq()
 	if !db.awaitPublished(last) {
 		return errUnpublished
 	}
-	var dropped []base.Pointer
 	if err := db.recordRecovered(); err != nil {
 		return err
 	}
-	out, separated, err := db.writeFlush(mems, &dropped)
-	defer func() {
-		for num := range separated {
-			db.active.unpin(num)
-		}
-	}()
+	f := &flushRun{db: db, gens: gens, separated: make(map[base.FileNum]uint64), discards: make(map[base.FileNum]uint64)}
+	err := f.write()
+	defer f.unpin()
 	if err != nil {
-		db.loseValues(separated)
+		db.loseValues(f.separated)
 		return err
 	}
 	id, err := db.settleFlush(newest.nextSegment)
 	if err != nil {
-		db.loseValues(separated)
-		return errors.Join(err, db.removeTables(out.Tables))
+		db.loseValues(f.separated)
+		return errors.Join(err, db.removeTables(f.tables))
 	}
-	edit := &manifest.Edit{MinSegment: &newest.nextSegment, MinSegmentID: id, LastSeq: &last, Discards: out.Discards}
-	for num, n := range db.lost {
-		edit.Discards[num] += n
-	}
-	for _, meta := range out.Tables {
-		edit.Added = append(edit.Added, manifest.AddedTable{Level: 0, Meta: meta})
-	}
-	if out.ExpiryHorizon > 0 {
-		edit.ExpiryHorizon = &out.ExpiryHorizon
-	}
+	edit := f.edit()
+	edit.MinSegment, edit.MinSegmentID, edit.LastSeq = &newest.nextSegment, id, &last
 	synced := db.active.syncedSizes()
 	prepare := func(v *manifest.Version) error {
 		// A file may have been sealed, and even collected, in the meantime.
@@ -225,20 +207,20 @@ func (db *DB) flush(mems []*table) error {
 		return nil
 	}
 	counted := false
-	drop := func(m *table) bool {
+	drop := func(g *generation) bool {
 		if !counted { // before anybody who waits for the flush can look
 			counted = true
-			db.countFlush(out)
+			db.countFlush(&f.stats)
 		}
-		return slices.Contains(mems, m)
+		return slices.Contains(gens, g)
 	}
-	if err := db.applyTables(edit, out.Tables, prepare, drop); err != nil {
-		db.loseValues(separated)
+	if err := db.applyTables(edit, f.tables, prepare, drop); err != nil {
+		db.loseValues(f.separated)
 		return err
 	}
 	clear(db.lost)
-	db.dead.add(dropped)
-	db.noteFlush(mems, out, time.Since(start))
+	db.dead.add(f.dropped)
+	db.noteFlush(f, time.Since(start))
 	db.retireSegments(newest.nextSegment)
 	return nil
 }
@@ -258,51 +240,6 @@ func (db *DB) retireSegments(before base.SegmentNum) {
 		// They are orphans now, which the next open removes.
 		db.opts.Logger.Warn("cannot remove retired log segments", "error", err)
 	}
-}
-
-// writeFlush writes the tables and collects the pointers that are gone.
-// separated are the bytes of values that went to each value-log file, which is
-// pinned: it must not be collected before the edit is applied.
-func (db *DB) writeFlush(mems []*table, dropped *[]base.Pointer) (out *compaction.Output, separated map[base.FileNum]uint64, err error) {
-	var iters []iterator.Iterator
-	var sets []*rangedel.Set
-	for _, m := range mems {
-		iters = append(iters, m.NewIter())
-		if set := m.RangeDels(); !set.Empty() {
-			sets = append(sets, set)
-		}
-	}
-	in := compaction.Input{Iter: iterator.NewMerging(iters...), RangeDels: rangedel.Merge(sets...)}
-	var size, values uint64
-	for _, m := range mems {
-		size += uint64(m.Bytes())
-		values += m.VlogBytes()
-	}
-	env := db.compactionEnv(size, values)
-	env.OnDrop = func(p base.Pointer) { *dropped = append(*dropped, p) }
-	env.ValueThreshold = db.opts.ValueThreshold
-	separated = make(map[base.FileNum]uint64)
-	env.Separate = func(key []byte, seq base.SeqNum, expiry uint64, value []byte) (base.Pointer, error) {
-		f, err := db.valueWriterPinned(separated)
-		if err != nil {
-			return base.Pointer{}, err
-		}
-		ptr, err := f.Append(0, key, seq, expiry, value)
-		separated[f.num] += uint64(ptr.Size)
-		return ptr, err
-	}
-	// The version comes before the snapshots: one opened later sees nothing
-	// older than all that is flushed here.
-	version := db.set.Current()
-	defer version.Unref()
-	out, err = compaction.WriteTables(db.ctx, env, in, compaction.WriteParams{
-		Snapshots:        db.snapshotSeqs(),
-		Now:              db.now(version),
-		TargetTableBytes: uint64(db.opts.TableBytes),
-		Bottom:           func(key []byte) bool { return !anyTableHas(version, key, key) },
-		BottomRange:      func(start, end []byte) bool { return !anyTableHas(version, start, end) },
-	})
-	return out, separated, errors.Join(err, in.Iter.Close())
 }
 
 // settleFlush makes durable what the tables of a flush point at, which may be
@@ -330,11 +267,11 @@ func (db *DB) loseValues(separated map[base.FileNum]uint64) {
 	}
 }
 
-// anyTableHas reports whether a table of the version may hold keys of
+// anyTableHas reports whether a table of the tree may hold keys of
 // [start, end].
-func anyTableHas(v *manifest.Version, start, end []byte) bool {
-	for level := range v.Trees[0].Levels {
-		if len(v.Trees[0].Levels[level]) > 0 && len(v.Trees[0].Overlaps(level, start, end)) > 0 {
+func anyTableHas(t *manifest.Tree, start, end []byte) bool {
+	for level := range t.Levels {
+		if len(t.Levels[level]) > 0 && len(t.Overlaps(level, start, end)) > 0 {
 			return true
 		}
 	}
@@ -368,7 +305,7 @@ func (db *DB) valueWriterPinned(pinned map[base.FileNum]uint64) (*valueFile, err
 
 // applyTables applies an edit that adds new tables, and removes them if the
 // edit certainly has not taken place.
-func (db *DB) applyTables(edit *manifest.Edit, tables []*manifest.TableMeta, prepare func(*manifest.Version) error, drop func(*table) bool) error {
+func (db *DB) applyTables(edit *manifest.Edit, tables []*manifest.TableMeta, prepare func(*manifest.Version) error, drop func(*generation) bool) error {
 	err := db.apply(edit, prepare, drop)
 	var uncertain *manifest.UncertainError
 	if err == nil || errors.As(err, &uncertain) {
@@ -387,19 +324,19 @@ func (db *DB) removeTables(tables []*manifest.TableMeta) error {
 }
 
 // countFlush counts a flush whose edit has taken place.
-func (db *DB) countFlush(out *compaction.Output) {
+func (db *DB) countFlush(stats *compaction.Stats) {
 	m := &db.metrics
 	m.flushes.Add(1)
-	m.flushedBytes.Add(out.Stats.BytesOut)
-	m.valueBytes.Add(out.Stats.SeparatedBytes)
+	m.flushedBytes.Add(stats.BytesOut)
+	m.valueBytes.Add(stats.SeparatedBytes)
 }
 
 // noteFlush tells of a flush that is done.
-func (db *DB) noteFlush(mems []*table, out *compaction.Output, took time.Duration) {
-	db.opts.Logger.Info("flush", "memtables", len(mems), "entries", out.Stats.EntriesIn,
-		"tables", len(out.Tables), "bytes", out.Stats.BytesOut, "took", took)
-	db.events.post(FlushDone{Memtables: len(mems), Tables: len(out.Tables),
-		Bytes: out.Stats.BytesOut, Took: took})
+func (db *DB) noteFlush(f *flushRun, took time.Duration) {
+	db.opts.Logger.Info("flush", "memtables", len(f.gens), "entries", f.stats.EntriesIn,
+		"tables", len(f.tables), "bytes", f.stats.BytesOut, "took", took)
+	db.events.post(FlushDone{Memtables: len(f.gens), Tables: len(f.tables),
+		Bytes: f.stats.BytesOut, Took: took})
 }
 
 // backoff spaces out the tries of a job that fails.

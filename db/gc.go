@@ -287,23 +287,23 @@ func (g *collection) edit(victims []*victim) (*manifest.Edit, error) {
 
 // refersTo reports whether the tree holds the entry that a record belongs to.
 func (db *DB) refersTo(s *readState, rec vlog.Record) (bool, error) {
+	v := s.view(rec.Keyspace)
+	if v == nil {
+		return false, nil // dropped: who still reads it has an older version
+	}
 	var l lookup
-	found, err := db.findVersion(s, 0, rec.Seq, rec.Key, &l)
+	r := reader{db: db, s: s, v: v, seq: rec.Seq}
+	found, err := r.findVersion(0, rec.Key, &l)
 	if err != nil || !found {
 		return false, err
 	}
 	defer l.release()
-	kind := l.trailer.Kind()
-	if l.trailer.SeqNum() != rec.Seq || kind.Op() != base.KindSetPointer {
+	if l.trailer.SeqNum() != rec.Seq {
 		return false, nil
 	}
-	_, enc, err := base.SplitPayload(kind, l.payload)
-	if err != nil {
-		return false, payloadError(rec.Key, l.trailer, err)
-	}
-	ptr, err := base.DecodePointer(enc)
-	if err != nil {
-		return false, payloadError(rec.Key, l.trailer, err)
+	ptr, ok, err := pointerOf(base.InternalKey{User: rec.Key, Trailer: l.trailer}, l.payload)
+	if err != nil || !ok {
+		return false, err
 	}
 	return ptr.File == rec.Pointer.File && ptr.Offset == rec.Pointer.Offset, nil
 }

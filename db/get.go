@@ -11,45 +11,87 @@ import (
 	"github.com/cordwood-db/cordwood/vlog"
 )
 
+// reader is from where, and as of when, one keyspace is read.
+type reader struct {
+	db  *DB
+	ks  *Keyspace
+	s   *readState // whose reference is its maker's
+	v   *treeView  // of ks in s
+	seq base.SeqNum
+}
+
+// reader reads ks as of now. The caller gives the reference back with release.
+func (ks *Keyspace) reader() (reader, error) {
+	s, seq := ks.db.acquire()
+	if s == nil {
+		return reader{}, ErrClosed
+	}
+	return ks.readerAt(s, seq)
+}
+
+// readerAt reads ks from s, whose reference it takes over, as of seq.
+func (ks *Keyspace) readerAt(s *readState, seq base.SeqNum) (reader, error) {
+	v := s.view(ks.num)
+	if v == nil {
+		ks.db.release(s)
+		return reader{}, ks.droppedErr()
+	}
+	return reader{db: ks.db, ks: ks, s: s, v: v, seq: seq}, nil
+}
+
+func (r *reader) release() { r.db.release(r.s) }
+
 // Get returns the value of key in a slice of the caller's own, or ErrNotFound.
 // An empty value is an empty slice that is not nil.
-func (db *DB) Get(key []byte) ([]byte, error) {
-	return db.AppendGet(nil, key)
+func (ks *Keyspace) Get(key []byte) ([]byte, error) {
+	return ks.AppendGet(nil, key)
 }
 
 // AppendGet appends the value of key to dst and returns the longer slice. With
 // room enough in dst it allocates nothing. On an error, ErrNotFound among
 // them, it returns dst as it was.
-func (db *DB) AppendGet(dst, key []byte) ([]byte, error) {
-	s, seq := db.acquire()
-	if s == nil {
-		return dst, ErrClosed
+func (ks *Keyspace) AppendGet(dst, key []byte) ([]byte, error) {
+	r, err := ks.reader()
+	if err != nil {
+		return dst, err
 	}
-	defer db.release(s)
-	return db.appendGet(dst, s, seq, key)
+	defer r.release()
+	return r.appendGet(dst, key)
 }
 
 // Has reports whether key has a value, without reading it from the value log.
-func (db *DB) Has(key []byte) (bool, error) {
-	s, seq := db.acquire()
-	if s == nil {
-		return false, ErrClosed
+func (ks *Keyspace) Has(key []byte) (bool, error) {
+	r, err := ks.reader()
+	if err != nil {
+		return false, err
 	}
-	defer db.release(s)
-	return db.has(s, seq, key)
+	defer r.release()
+	return r.has(key)
 }
 
 // MultiGet returns the values of keys as of one moment. A key without a value
 // has nil in its place; an empty value is not nil. Keys may repeat and come in
 // any order.
-func (db *DB) MultiGet(keys ...[]byte) ([][]byte, error) {
-	s, seq := db.acquire()
-	if s == nil {
-		return nil, ErrClosed
+func (ks *Keyspace) MultiGet(keys ...[]byte) ([][]byte, error) {
+	r, err := ks.reader()
+	if err != nil {
+		return nil, err
 	}
-	defer db.release(s)
-	return db.multiGet(s, seq, keys)
+	defer r.release()
+	return r.multiGet(keys)
 }
+
+// Get is [Keyspace.Get] of the default keyspace.
+func (db *DB) Get(key []byte) ([]byte, error) { return db.main.AppendGet(nil, key) }
+
+// AppendGet is [Keyspace.AppendGet] of the default keyspace.
+func (db *DB) AppendGet(dst, key []byte) ([]byte, error) { return db.main.AppendGet(dst, key) }
+
+// Has is [Keyspace.Has] of the default keyspace.
+func (db *DB) Has(key []byte) (bool, error) { return db.main.Has(key) }
+
+// MultiGet is [Keyspace.MultiGet] of the default keyspace.
+func (db *DB) MultiGet(keys ...[]byte) ([][]byte, error) { return db.main.MultiGet(keys...) }
 
 // lookup is the newest version of a key in a read state. It pins what its
 // payload lies in until release.
@@ -63,12 +105,12 @@ func (l *lookup) release() { l.block.Release() }
 
 // find looks key up, newest source first. found is false where the key has no
 // version at or below seq; a version that a range delete covers counts as none.
-func (db *DB) find(s *readState, seq base.SeqNum, key []byte, l *lookup) (found bool, err error) {
-	covering, err := db.coveringSeq(s, seq, key)
+func (r *reader) find(key []byte, l *lookup) (found bool, err error) {
+	covering, err := r.coveringSeq(key)
 	if err != nil {
 		return false, err
 	}
-	if found, err = db.findVersion(s, covering, seq, key, l); err != nil || !found {
+	if found, err = r.findVersion(covering, key, l); err != nil || !found {
 		return false, err
 	}
 	if l.trailer.SeqNum() < covering {
@@ -80,27 +122,27 @@ func (db *DB) find(s *readState, seq base.SeqNum, key []byte, l *lookup) (found 
 
 // findVersion is find without range deletes. It may, but need not, find
 // versions below floor.
-func (db *DB) findVersion(s *readState, floor, seq base.SeqNum, key []byte, l *lookup) (found bool, err error) {
-	for _, m := range s.mems {
-		if l.trailer, l.payload, found = m.Get(key, seq); found {
+func (r *reader) findVersion(floor base.SeqNum, key []byte, l *lookup) (found bool, err error) {
+	for _, m := range r.v.mems {
+		if l.trailer, l.payload, found = m.Get(key, r.seq); found {
 			return true, nil
 		}
 	}
 	hash := filter.Hash(key)
-	for _, t := range s.version.Trees[0].Levels[0] {
+	for _, t := range r.v.tree.Levels[0] {
 		if t.SeqMax < floor || !t.Contains(key) {
 			continue
 		}
-		if found, err = db.findInTable(t, seq, key, hash, l); err != nil || found {
+		if found, err = r.db.findInTable(t, r.seq, key, hash, l); err != nil || found {
 			return found, err
 		}
 	}
 	for level := 1; level < manifest.NumLevels; level++ {
-		t := s.version.Trees[0].Find(level, key)
+		t := r.v.tree.Find(level, key)
 		if t == nil || t.SeqMax < floor {
 			continue
 		}
-		if found, err = db.findInTable(t, seq, key, hash, l); err != nil || found {
+		if found, err = r.db.findInTable(t, r.seq, key, hash, l); err != nil || found {
 			return found, err
 		}
 	}
@@ -121,32 +163,32 @@ func (db *DB) findInTable(t *manifest.TableMeta, seq base.SeqNum, key []byte, ha
 }
 
 // coveringSeq is the newest range delete at or below seq that covers key, or 0.
-func (db *DB) coveringSeq(s *readState, seq base.SeqNum, key []byte) (base.SeqNum, error) {
+func (r *reader) coveringSeq(key []byte) (base.SeqNum, error) {
 	var newest base.SeqNum
-	for _, m := range s.mems {
+	for _, m := range r.v.mems {
 		if set := m.RangeDels(); !set.Empty() {
-			newest = max(newest, set.CoveringSeq(key, seq))
+			newest = max(newest, set.CoveringSeq(key, r.seq))
 		}
 	}
-	set, ok := s.tombs.cached()
+	set, ok := r.v.tombs.cached()
 	if !ok {
 		var err error
-		set, err = db.tableRangeDels(s, func(t *manifest.TableMeta) bool { return t.Contains(key) })
+		set, err = r.db.tableRangeDels(r.v, func(t *manifest.TableMeta) bool { return t.Contains(key) })
 		if err != nil {
 			return 0, err
 		}
 	}
 	if !set.Empty() {
-		newest = max(newest, set.CoveringSeq(key, seq))
+		newest = max(newest, set.CoveringSeq(key, r.seq))
 	}
 	return newest, nil
 }
 
-// appendGet appends the value of key at seq to dst.
-func (db *DB) appendGet(dst []byte, s *readState, seq base.SeqNum, key []byte) ([]byte, error) {
-	db.metrics.gets.Add(1)
+// appendGet appends the value of key to dst.
+func (r *reader) appendGet(dst, key []byte) ([]byte, error) {
+	r.db.metrics.gets.Add(1)
 	var l lookup
-	found, err := db.find(s, seq, key, &l)
+	found, err := r.find(key, &l)
 	if err != nil {
 		return dst, err
 	}
@@ -154,17 +196,17 @@ func (db *DB) appendGet(dst []byte, s *readState, seq base.SeqNum, key []byte) (
 		return dst, ErrNotFound
 	}
 	defer l.release()
-	return db.appendValue(dst, s, seq, key, &l)
+	return r.appendValue(dst, key, &l)
 }
 
 // appendValue appends to dst the value that the version l stands for.
-func (db *DB) appendValue(dst []byte, s *readState, seq base.SeqNum, key []byte, l *lookup) ([]byte, error) {
+func (r *reader) appendValue(dst []byte, key []byte, l *lookup) ([]byte, error) {
 	kind := l.trailer.Kind()
 	expiry, value, err := base.SplitPayload(kind, l.payload)
 	if err != nil {
 		return dst, payloadError(key, l.trailer, err)
 	}
-	if kind.HasExpiry() && expiry <= db.now(s.version) {
+	if kind.HasExpiry() && expiry <= r.db.now(r.s.version) {
 		return dst, ErrNotFound
 	}
 	switch kind.Op() {
@@ -174,20 +216,25 @@ func (db *DB) appendValue(dst []byte, s *readState, seq base.SeqNum, key []byte,
 		}
 		return append(dst, value...), nil
 	case base.KindSetPointer:
-		return db.readPointer(dst, s, key, l.trailer.SeqNum(), value)
+		return r.readPointer(dst, key, l.trailer.SeqNum(), value)
 	case base.KindMerge:
-		return db.appendMerged(dst, s, seq, key, db.now(s.version))
+		return r.appendMerged(dst, key, r.db.now(r.s.version))
 	}
 	return dst, ErrNotFound
 }
 
 // readPointer appends to dst the value that an encoded pointer names.
-func (db *DB) readPointer(dst []byte, s *readState, key []byte, seq base.SeqNum, enc []byte) ([]byte, error) {
+func (r *reader) readPointer(dst []byte, key []byte, seq base.SeqNum, enc []byte) ([]byte, error) {
 	ptr, err := base.DecodePointer(enc)
 	if err != nil {
 		return dst, payloadError(key, base.MakeTrailer(seq, base.KindSetPointer), err)
 	}
-	meta := s.version.Vlog(ptr.File)
+	return r.db.readValue(dst, r.s.version, r.ks.num, key, seq, ptr)
+}
+
+// readValue appends to dst the value that a pointer of a keyspace names.
+func (db *DB) readValue(dst []byte, v *manifest.Version, keyspace uint32, key []byte, seq base.SeqNum, ptr base.Pointer) ([]byte, error) {
+	meta := v.Vlog(ptr.File)
 	if meta == nil {
 		return dst, base.Corruptf(base.FileName(base.FileVlog, uint64(ptr.File)), int64(ptr.Offset),
 			"a pointer names this file, the MANIFEST does not")
@@ -195,7 +242,7 @@ func (db *DB) readPointer(dst []byte, s *readState, key []byte, seq base.SeqNum,
 	if dst == nil {
 		dst = make([]byte, 0, ptr.ValueLen)
 	}
-	return db.values.Read(dst, location(meta), 0, key, seq, ptr)
+	return db.values.Read(dst, location(meta), keyspace, key, seq, ptr)
 }
 
 // location says where a logical value-log file is.
@@ -209,10 +256,10 @@ func payloadError(key []byte, trailer base.Trailer, err error) error {
 		Offset: -1, Reason: "malformed payload", Err: err}
 }
 
-// has is Has at seq.
-func (db *DB) has(s *readState, seq base.SeqNum, key []byte) (bool, error) {
+// has reports whether key has a value.
+func (r *reader) has(key []byte) (bool, error) {
 	var l lookup
-	found, err := db.find(s, seq, key, &l)
+	found, err := r.find(key, &l)
 	if err != nil || !found {
 		return false, err
 	}
@@ -222,14 +269,14 @@ func (db *DB) has(s *readState, seq base.SeqNum, key []byte) (bool, error) {
 	if err != nil {
 		return false, payloadError(key, l.trailer, err)
 	}
-	if kind.HasExpiry() && expiry <= db.now(s.version) {
+	if kind.HasExpiry() && expiry <= r.db.now(r.s.version) {
 		return false, nil
 	}
 	return kind.Op() != base.KindDelete, nil
 }
 
-// multiGet is MultiGet at seq.
-func (db *DB) multiGet(s *readState, seq base.SeqNum, keys [][]byte) ([][]byte, error) {
+// multiGet is MultiGet.
+func (r *reader) multiGet(keys [][]byte) ([][]byte, error) {
 	values := make([][]byte, len(keys))
 	order := sortedOrder(keys)
 	for i, k := range order {
@@ -237,7 +284,7 @@ func (db *DB) multiGet(s *readState, seq base.SeqNum, keys [][]byte) ([][]byte, 
 			values[k] = bytes.Clone(values[order[i-1]])
 			continue
 		}
-		value, err := db.appendGet(nil, s, seq, keys[k])
+		value, err := r.appendGet(nil, keys[k])
 		switch err {
 		case nil:
 			values[k] = value

@@ -142,23 +142,23 @@ func TestWhatIsTooLargeIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 
 func TestBatchCountsItsRoom(t *testing.T) {
 	b := Batch{bytes: MaxBatchBytes - 10}
-	if err := b.room(make([]byte, 4), make([]byte, 6)); err != nil || b.bytes != MaxBatchBytes {
+	if err := b.room(nil, make([]byte, 4), make([]byte, 6)); err != nil || b.bytes != MaxBatchBytes {
 		t.Error(err, b.bytes)
 	}
-	if err := b.room([]byte{1}, nil); !errors.Is(err, ErrBatchTooLarge) || b.count != 1 {
+	if err := b.room(nil, []byte{1}, nil); !errors.Is(err, ErrBatchTooLarge) || b.count != 1 {
 		t.Error(err, b.count)
 	}
-	if err := b.room(nil, nil); !errors.Is(err, ErrBatchTooLarge) {
+	if err := b.room(nil, nil, nil); !errors.Is(err, ErrBatchTooLarge) {
 		t.Error("the failure does not stick:", err)
 	}
 	b.Reset()
 	b.bytes = MaxBatchBytes - 10
-	if err := b.room(make([]byte, 5), make([]byte, 6)); !errors.Is(err, ErrBatchTooLarge) {
+	if err := b.room(nil, make([]byte, 5), make([]byte, 6)); !errors.Is(err, ErrBatchTooLarge) {
 		t.Error(err)
 	}
 	b.Reset()
 	b.count = math.MaxUint32
-	if err := b.room(nil, nil); !errors.Is(err, ErrBatchTooLarge) {
+	if err := b.room(nil, nil, nil); !errors.Is(err, ErrBatchTooLarge) {
 		t.Error(err)
 	}
 	b.Reset()

@@ -16,7 +16,7 @@ type operands struct {
 }
 
 // add takes the next older version. done is true when it was the last needed.
-func (o *operands) add(db *DB, s *readState, key []byte, trailer base.Trailer, payload []byte, now uint64) (done bool, err error) {
+func (o *operands) add(r *reader, key []byte, trailer base.Trailer, payload []byte, now uint64) (done bool, err error) {
 	kind := trailer.Kind()
 	expiry, value, err := base.SplitPayload(kind, payload)
 	if err != nil {
@@ -32,7 +32,7 @@ func (o *operands) add(db *DB, s *readState, key []byte, trailer base.Trailer, p
 	case base.KindSet:
 		o.base, o.hasBase = slices.Clone(value), true
 	case base.KindSetPointer:
-		if o.base, err = db.readPointer(nil, s, key, trailer.SeqNum(), value); err != nil {
+		if o.base, err = r.readPointer(nil, key, trailer.SeqNum(), value); err != nil {
 			return false, err
 		}
 		o.hasBase = true
@@ -55,35 +55,35 @@ func (o *operands) value(dst []byte, op MergeOperator, key []byte) ([]byte, erro
 
 // appendMerged appends the value of a key whose newest version is a merge
 // operand, as of the time now.
-func (db *DB) appendMerged(dst []byte, s *readState, seq base.SeqNum, key []byte, now uint64) ([]byte, error) {
+func (r *reader) appendMerged(dst []byte, key []byte, now uint64) ([]byte, error) {
 	end := append(slices.Clone(key), 0)
-	covering, err := db.coveringSeq(s, seq, key)
+	covering, err := r.coveringSeq(key)
 	if err != nil {
 		return dst, err
 	}
-	iter, err := db.newInternalIterator(s, sourceOptions{lower: key, upper: end, fill: true})
+	iter, err := r.newInternalIterator(sourceOptions{lower: key, upper: end, fill: true})
 	if err != nil {
 		return dst, err
 	}
 	var o operands
-	err = o.collect(db, s, iter, seq, key, covering, now)
+	err = o.collect(r, iter, key, covering, now)
 	if closeErr := iter.Close(); err == nil {
 		err = closeErr
 	}
 	if err != nil {
 		return dst, err
 	}
-	return o.value(dst, db.opts.Merge, key)
+	return o.value(dst, r.ks.merge(), key)
 }
 
 // collect gathers the versions of key from iter.
-func (o *operands) collect(db *DB, s *readState, iter iterator.Iterator, seq base.SeqNum, key []byte, covering base.SeqNum, now uint64) error {
-	for ok := iter.SeekGE(key, base.SeekTrailer(seq)); ok; ok = iter.Next() {
+func (o *operands) collect(r *reader, iter iterator.Iterator, key []byte, covering base.SeqNum, now uint64) error {
+	for ok := iter.SeekGE(key, base.SeekTrailer(r.seq)); ok; ok = iter.Next() {
 		k := iter.Key()
 		if string(k.User) != string(key) || k.Trailer.SeqNum() < covering {
 			break
 		}
-		done, err := o.add(db, s, key, k.Trailer, iter.Value(), now)
+		done, err := o.add(r, key, k.Trailer, iter.Value(), now)
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,8 @@ type counters struct {
 
 // Metrics is what the store tells of itself. Counts are since Open.
 type Metrics struct {
-	Levels [manifest.NumLevels]LevelMetrics
+	Levels    [manifest.NumLevels]LevelMetrics // of all keyspaces together
+	Keyspaces []KeyspaceMetrics                // the default one first
 
 	Memtables     int   // the one that takes writes and those that wait for their flush
 	MemtableBytes int64 // in memory
@@ -59,7 +60,22 @@ type Metrics struct {
 	BackgroundError    error // why the store is read-only, if it is
 }
 
-// LevelMetrics is about one level of the tree.
+// KeyspaceMetrics is about one keyspace.
+type KeyspaceMetrics struct {
+	Name          string // empty for the default one
+	MemtableBytes int64
+	LevelMetrics  // over all levels
+}
+
+// nameOf is the name of a keyspace that is not dropped.
+func (db *DB) nameOf(num uint32) string {
+	if ks := db.spaces.numbered(num); ks != nil {
+		return ks.name
+	}
+	return ""
+}
+
+// LevelMetrics is about one level of the trees.
 type LevelMetrics struct {
 	Tables        int
 	Bytes         uint64 // of table files
@@ -86,7 +102,7 @@ func (db *DB) Metrics() Metrics {
 	defer db.release(s)
 	c, cached := &db.metrics, db.cache.Metrics()
 	m := Metrics{
-		Memtables:   len(s.mems),
+		Memtables:   len(s.gens),
 		CacheBytes:  cached.Bytes,
 		PinnedBytes: db.tables.PinnedBytes() + db.values.PinnedBytes(),
 		CacheHits:   cached.Hits, CacheMisses: cached.Misses,
@@ -102,11 +118,21 @@ func (db *DB) Metrics() Metrics {
 		Commit:         c.commit.latencies(), Fsync: c.fsync.latencies(),
 		EventsDropped: db.events.dropped.Load(),
 	}
-	for _, t := range s.mems {
+	for _, t := range s.gens {
 		m.MemtableBytes += t.Bytes()
 	}
-	for level, tables := range s.version.Trees[0].Levels {
-		m.Levels[level] = levelMetrics(tables)
+	for i := range s.views {
+		v := &s.views[i]
+		k := KeyspaceMetrics{Name: db.nameOf(v.num)}
+		for level, tables := range v.tree.Levels {
+			l := levelMetrics(tables)
+			m.Levels[level].add(l)
+			k.add(l)
+		}
+		for _, mem := range v.mems {
+			k.MemtableBytes += mem.Bytes()
+		}
+		m.Keyspaces = append(m.Keyspaces, k)
 	}
 	m.ValueLog = ValueLogMetrics{
 		Files: len(s.version.Vlogs), Bytes: uint64(db.space.bytes.Load()),
@@ -120,6 +146,14 @@ func (db *DB) Metrics() Metrics {
 		m.BackgroundError = f.err
 	}
 	return m
+}
+
+func (l *LevelMetrics) add(o LevelMetrics) {
+	l.Tables += o.Tables
+	l.Bytes += o.Bytes
+	l.ValueLogBytes += o.ValueLogBytes
+	l.Entries += o.Entries
+	l.Deletes += o.Deletes
 }
 
 func levelMetrics(tables []*manifest.TableMeta) LevelMetrics {

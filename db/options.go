@@ -27,10 +27,15 @@ const (
 type Compression uint8
 
 const (
-	// CompressionZstd is ZSTD at its fastest level; the default.
-	CompressionZstd Compression = iota
+	// CompressionDefault is CompressionZstd, and for a keyspace what it had, or
+	// what Options says.
+	CompressionDefault Compression = iota
+	// CompressionZstd is ZSTD at its fastest level.
+	CompressionZstd
 	// CompressionNone stores blocks as they are.
 	CompressionNone
+
+	compressionMax = CompressionNone
 )
 
 func (c Compression) kind() compress.Kind {
@@ -57,6 +62,9 @@ type Options struct {
 	// Merge is the operator behind Merge. Its name is stored: a store written
 	// with one does not open with another. Default: none, Merge fails.
 	Merge MergeOperator
+	// CompactionFilter decides, while tables are merged, which values are kept.
+	// It is for the default keyspace. Default: none.
+	CompactionFilter CompactionFilter
 	// Clock is the source of time for expiry. It is called while locks are
 	// held, by any goroutine: it must not use the store. Default: time.Now.
 	Clock func() time.Time
@@ -137,9 +145,8 @@ func (o *Options) withDefaults() (Options, error) {
 	if c.Durability == DefaultDurability {
 		c.Durability = NoSync
 	}
-	if c.ValueThreshold < 0 {
-		c.ValueThreshold = MaxValueBytes + 1
-	}
+	setDefault(&c.Compression, CompressionZstd)
+	c.ValueThreshold = thresholdOf(c.ValueThreshold)
 	c.FilterBitsPerKey = max(c.FilterBitsPerKey, 0)
 	return c, c.check()
 }
@@ -168,7 +175,7 @@ func (o *Options) check() error {
 	bad(o.BlockBytes >= 1 && o.BlockBytes <= 16*mib, "BlockBytes %d is not in 1..16 MiB", o.BlockBytes)
 	bad(o.TableBytes >= kib, "TableBytes %d is below 1 KiB", o.TableBytes)
 	bad(o.FilterBitsPerKey <= 64, "FilterBitsPerKey %g is over 64", o.FilterBitsPerKey)
-	bad(o.Compression <= CompressionNone, "Compression %d is unknown", o.Compression)
+	bad(o.Compression <= compressionMax, "Compression %d is unknown", o.Compression)
 	bad(o.Durability <= Sync, "Durability %d is unknown", o.Durability)
 	bad(o.CompactionsMax >= 1, "CompactionsMax %d is below 1", o.CompactionsMax)
 	bad(o.SpaceAmpMax >= 1.05, "SpaceAmpMax %g is below 1.05", o.SpaceAmpMax)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/manifest"
@@ -28,6 +29,9 @@ import (
 // nothing that needs room on the disk.
 func (db *DB) recover() error {
 	if err := db.loadManifest(); err != nil {
+		return err
+	}
+	if err := db.loadKeyspaces(); err != nil {
 		return err
 	}
 	r := &recovery{db: db, values: make(map[base.FileNum]*valueEnd)}
@@ -74,24 +78,26 @@ func (db *DB) loadManifest() error {
 			return err
 		}
 	}
-	return db.checkMergeOperator()
+	version := db.set.Current()
+	defer version.Unref()
+	return checkMergeOperator(db.opts.Merge, version.Tree(0).MergeOperator)
 }
 
-// checkMergeOperator compares the operator with the one the store was written
-// with.
-func (db *DB) checkMergeOperator() error {
-	stored := db.recordedOperator()
-	if db.opts.Merge == nil || stored == "" || stored == db.opts.Merge.Name() {
+// checkMergeOperator compares an operator with the one that a keyspace was
+// written with.
+func checkMergeOperator(op MergeOperator, stored string) error {
+	if op == nil || stored == "" || stored == op.Name() {
 		return nil
 	}
-	return fmt.Errorf("%w: have %q, stored %q", ErrMergeOperator, db.opts.Merge.Name(), stored)
+	return fmt.Errorf("%w: have %q, stored %q", ErrMergeOperator, op.Name(), stored)
 }
 
 // recovery is what steps 2 to 5 hand on.
 type recovery struct {
 	db     *DB
 	values map[base.FileNum]*valueEnd // by logical number: files that were not sealed
-	tables []*table                   // oldest first
+	spaces []uint32                   // keyspaces that are not dropped, ascending
+	gens   []*generation              // oldest first
 	log    wal.ReplayResult
 	seqMax base.SeqNum
 	writes bool // the WAL held operations that no table has
@@ -132,6 +138,11 @@ func (r *recovery) replay() error {
 	r.seqMax = flushed
 	version := set.Current()
 	defer version.Unref()
+	for _, tree := range version.Trees {
+		if !tree.Dropped {
+			r.spaces = append(r.spaces, tree.Num)
+		}
+	}
 	err := r.checkFirstSegment()
 	if err != nil {
 		return err
@@ -179,6 +190,9 @@ func (r *recovery) valuesWhole(version *manifest.Version, rec wal.ReplayRecord, 
 		if op.Kind.Op() != base.KindSetPointer || !whole {
 			return nil
 		}
+		if tree := version.Tree(op.Keyspace); tree == nil || tree.Dropped {
+			return nil // nobody reads it; it may have been collected for that
+		}
 		expiry, enc, err := base.SplitPayload(op.Kind, op.Payload)
 		if err != nil {
 			return err
@@ -190,7 +204,7 @@ func (r *recovery) valuesWhole(version *manifest.Version, rec wal.ReplayRecord, 
 		if err != nil {
 			return err
 		}
-		whole, err = r.valueWhole(version, rec.Proven, op.Key, seq, ptr)
+		whole, err = r.valueWhole(version, rec.Proven, op.Keyspace, op.Key, seq, ptr)
 		return err
 	})
 	if err != nil && !vfsError(err) {
@@ -200,7 +214,7 @@ func (r *recovery) valuesWhole(version *manifest.Version, rec wal.ReplayRecord, 
 }
 
 // valueWhole is valuesWhole for one value.
-func (r *recovery) valueWhole(version *manifest.Version, proven bool, key []byte, seq base.SeqNum, ptr base.Pointer) (bool, error) {
+func (r *recovery) valueWhole(version *manifest.Version, proven bool, keyspace uint32, key []byte, seq base.SeqNum, ptr base.Pointer) (bool, error) {
 	last := int64(ptr.Offset) + int64(ptr.Size)
 	v := r.values[ptr.File]
 	if proven {
@@ -213,7 +227,7 @@ func (r *recovery) valueWhole(version *manifest.Version, proven bool, key []byte
 	if meta == nil || v != nil && last > v.end {
 		return false, nil
 	}
-	err := r.db.values.VerifyRecord(location(meta), 0, key, seq, ptr)
+	err := r.db.values.VerifyRecord(location(meta), keyspace, key, seq, ptr)
 	if isCorruption(err) {
 		return false, nil
 	}
@@ -280,7 +294,7 @@ func (r *recovery) replayRecord(rec wal.ReplayRecord, flushed base.SeqNum) error
 		if last <= flushed {
 			continue // commits are flushed whole
 		}
-		if err := r.tableFor(rec.Segment).applyOps(h.FirstSeq, ops); err != nil {
+		if err := r.generationFor(rec.Segment).apply(h.FirstSeq, ops, r.skip); err != nil {
 			return r.undecodable(rec, err)
 		}
 		r.writes = true
@@ -288,23 +302,36 @@ func (r *recovery) replayRecord(rec wal.ReplayRecord, flushed base.SeqNum) error
 	return nil
 }
 
-// tableFor is the memtable that takes the next commit of the replay. A full
-// one is frozen: the segment being replayed is the oldest that holds newer
+// errKeyspace is about an operation of a keyspace that never was.
+var errKeyspace = errors.New("operation of an unknown keyspace")
+
+// skip passes over an operation of a dropped keyspace: what it points at is
+// garbage that no compaction will find.
+func (r *recovery) skip(seq base.SeqNum, op base.Op) error {
+	if op.Keyspace >= r.db.set.NextKeyspace() {
+		return errKeyspace
+	}
+	ptr, ok, err := pointerOf(base.InternalKey{User: op.Key, Trailer: base.MakeTrailer(seq, op.Kind)}, op.Payload)
+	if ok {
+		r.db.loseValues(map[base.FileNum]uint64{ptr.File: uint64(ptr.Size)})
+	}
+	return err
+}
+
+// generationFor is the generation that takes the next commit of the replay. A
+// full one is frozen: the segment being replayed is the oldest that holds newer
 // commits.
-func (r *recovery) tableFor(segment base.SegmentNum) *table {
-	n := len(r.tables)
-	if n > 0 && r.tables[n-1].Bytes() < r.db.opts.MemtableBytes {
-		return r.tables[n-1]
+func (r *recovery) generationFor(segment base.SegmentNum) *generation {
+	var older *generation
+	if n := len(r.gens); n > 0 {
+		older = r.gens[n-1]
+		if older.Bytes() < r.db.opts.MemtableBytes {
+			return older
+		}
+		older.nextSegment = segment
 	}
-	if n > 0 {
-		r.tables[n-1].nextSegment = segment
-	}
-	var older *table
-	if n > 0 {
-		older = r.tables[n-1]
-	}
-	r.tables = append(r.tables, newTable(r.db.opts.MemtableBytes, older))
-	return r.tables[n]
+	r.gens = append(r.gens, newGeneration(r.db.opts.MemtableBytes, r.spaces, older))
+	return r.gens[len(r.gens)-1]
 }
 
 // settle is step 4: what was cut off never shows again, and what was replayed
@@ -387,19 +414,17 @@ func (r *recovery) install() {
 	w.nextSegment = max(r.log.NextSegment, 1)
 	w.nextLSN = r.log.EndLSN
 	db.visible.Store(uint64(r.seqMax))
-	w.mem = newTable(db.opts.MemtableBytes, nil)
-	if n := len(r.tables); n > 0 {
+	w.gen = newGeneration(db.opts.MemtableBytes, r.spaces, nil)
+	if n := len(r.gens); n > 0 {
 		// The last segment stays until a later flush: the next one does not
 		// exist yet, and recovery insists on the one that the MANIFEST names.
-		r.tables[n-1].nextSegment = w.nextSegment - 1
+		r.gens[n-1].nextSegment = w.nextSegment - 1
 	}
-	mems := []*table{w.mem}
-	for i := len(r.tables) - 1; i >= 0; i-- {
-		mems = append(mems, r.tables[i])
-	}
+	slices.Reverse(r.gens)
+	gens := append([]*generation{w.gen}, r.gens...)
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	db.installLocked(mems, db.set.Current())
+	db.installLocked(gens, db.set.Current())
 	db.updatePressureLocked()
 }
 

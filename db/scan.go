@@ -14,12 +14,15 @@ import "iter"
 //
 // An error ends the loop: it is yielded once, with an item that must not be
 // used.
-func (db *DB) Scan(r Range) iter.Seq2[Item, error] {
+func (ks *Keyspace) Scan(r Range) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
-		c, err := db.NewCursor(r)
+		c, err := ks.NewCursor(r)
 		scan(c, err, yield)
 	}
 }
+
+// Scan is [Keyspace.Scan] of the default keyspace.
+func (db *DB) Scan(r Range) iter.Seq2[Item, error] { return db.main.Scan(r) }
 
 // scan drives a cursor that it owns.
 func scan(c *Cursor, err error, yield func(Item, error) bool) {

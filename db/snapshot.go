@@ -8,9 +8,10 @@ import (
 )
 
 // Snapshot is the store as it was when Snapshot was called, whatever is
-// written, compacted or collected meanwhile. An open snapshot keeps old
-// versions of what has changed since from being reclaimed: close it when done.
-// Safe for concurrent use.
+// written, compacted or collected meanwhile, in all its keyspaces; its methods
+// read the default one, In reads others. An open snapshot keeps old versions of
+// what has changed since from being reclaimed: close it when done. Safe for
+// concurrent use.
 type Snapshot struct {
 	db     *DB
 	seq    base.SeqNum
@@ -18,7 +19,7 @@ type Snapshot struct {
 	closed atomic.Bool
 }
 
-// Snapshot opens a snapshot.
+// Snapshot opens a snapshot of all keyspaces.
 func (db *DB) Snapshot() (*Snapshot, error) {
 	if db.state.Load() == nil {
 		return nil, ErrClosed
@@ -28,70 +29,103 @@ func (db *DB) Snapshot() (*Snapshot, error) {
 	return s, nil
 }
 
-// acquire is DB.acquire at the snapshot's sequence number.
-func (s *Snapshot) acquire() (*readState, error) {
-	state, _ := s.db.acquire()
+// In reads another keyspace as of the snapshot. A keyspace that was dropped
+// since gives ErrKeyspaceDropped; one made since is empty.
+func (s *Snapshot) In(ks *Keyspace) Reader { return snapshotIn{s, ks} }
+
+// snapshotIn is one keyspace of a snapshot.
+type snapshotIn struct {
+	s  *Snapshot
+	ks *Keyspace
+}
+
+// reader reads the keyspace as of the snapshot.
+func (in snapshotIn) reader() (reader, error) {
+	if in.ks.db != in.s.db {
+		return reader{}, errForeignKeyspace
+	}
+	state, _ := in.s.db.acquire()
 	if state == nil {
-		return nil, ErrClosed
+		return reader{}, ErrClosed
 	}
 	// In this order: a state from before the snapshot was closed has all that
 	// it sees, a later one may not.
-	if s.closed.Load() {
-		s.db.release(state)
-		return nil, ErrClosed
+	if in.s.closed.Load() {
+		in.s.db.release(state)
+		return reader{}, ErrClosed
 	}
-	return state, nil
+	return in.ks.readerAt(state, in.s.seq)
 }
 
-// Get is DB.Get as of the snapshot.
-func (s *Snapshot) Get(key []byte) ([]byte, error) { return s.AppendGet(nil, key) }
+// Get implements Reader.
+func (in snapshotIn) Get(key []byte) ([]byte, error) { return in.AppendGet(nil, key) }
 
-// AppendGet is DB.AppendGet as of the snapshot.
-func (s *Snapshot) AppendGet(dst, key []byte) ([]byte, error) {
-	state, err := s.acquire()
+// AppendGet implements Reader.
+func (in snapshotIn) AppendGet(dst, key []byte) ([]byte, error) {
+	r, err := in.reader()
 	if err != nil {
 		return dst, err
 	}
-	defer s.db.release(state)
-	return s.db.appendGet(dst, state, s.seq, key)
+	defer r.release()
+	return r.appendGet(dst, key)
 }
 
-// Has is DB.Has as of the snapshot.
-func (s *Snapshot) Has(key []byte) (bool, error) {
-	state, err := s.acquire()
+// Has implements Reader.
+func (in snapshotIn) Has(key []byte) (bool, error) {
+	r, err := in.reader()
 	if err != nil {
 		return false, err
 	}
-	defer s.db.release(state)
-	return s.db.has(state, s.seq, key)
+	defer r.release()
+	return r.has(key)
 }
 
-// MultiGet is DB.MultiGet as of the snapshot.
-func (s *Snapshot) MultiGet(keys ...[]byte) ([][]byte, error) {
-	state, err := s.acquire()
+// MultiGet implements Reader.
+func (in snapshotIn) MultiGet(keys ...[]byte) ([][]byte, error) {
+	r, err := in.reader()
 	if err != nil {
 		return nil, err
 	}
-	defer s.db.release(state)
-	return s.db.multiGet(state, s.seq, keys)
+	defer r.release()
+	return r.multiGet(keys)
 }
 
-// NewCursor is DB.NewCursor as of the snapshot. The cursor may outlive it.
-func (s *Snapshot) NewCursor(r Range) (*Cursor, error) {
-	state, err := s.acquire()
+// NewCursor implements Reader.
+func (in snapshotIn) NewCursor(rng Range) (*Cursor, error) {
+	r, err := in.reader()
 	if err != nil {
 		return nil, err
 	}
-	return s.db.newCursor(state, s.seq, r)
+	return r.newCursor(rng)
 }
 
-// Scan is DB.Scan as of the snapshot.
-func (s *Snapshot) Scan(r Range) iter.Seq2[Item, error] {
+// Scan implements Reader.
+func (in snapshotIn) Scan(rng Range) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
-		c, err := s.NewCursor(r)
+		c, err := in.NewCursor(rng)
 		scan(c, err, yield)
 	}
 }
+
+func (s *Snapshot) main() snapshotIn { return snapshotIn{s, s.db.main} }
+
+// Get is DB.Get as of the snapshot.
+func (s *Snapshot) Get(key []byte) ([]byte, error) { return s.main().AppendGet(nil, key) }
+
+// AppendGet is DB.AppendGet as of the snapshot.
+func (s *Snapshot) AppendGet(dst, key []byte) ([]byte, error) { return s.main().AppendGet(dst, key) }
+
+// Has is DB.Has as of the snapshot.
+func (s *Snapshot) Has(key []byte) (bool, error) { return s.main().Has(key) }
+
+// MultiGet is DB.MultiGet as of the snapshot.
+func (s *Snapshot) MultiGet(keys ...[]byte) ([][]byte, error) { return s.main().MultiGet(keys...) }
+
+// NewCursor is DB.NewCursor as of the snapshot. The cursor may outlive it.
+func (s *Snapshot) NewCursor(r Range) (*Cursor, error) { return s.main().NewCursor(r) }
+
+// Scan is DB.Scan as of the snapshot.
+func (s *Snapshot) Scan(r Range) iter.Seq2[Item, error] { return s.main().Scan(r) }
 
 // Close releases the snapshot. Closing it again is allowed.
 func (s *Snapshot) Close() error {

@@ -22,17 +22,17 @@ type sourceOptions struct {
 	seq   base.SeqNum
 }
 
-// newInternalIterator merges all sources of a read state that can hold keys of
+// newInternalIterator merges all sources of a keyspace that can hold keys of
 // the range.
-func (db *DB) newInternalIterator(s *readState, o sourceOptions) (*iterator.Merging, error) {
+func (r *reader) newInternalIterator(o sourceOptions) (*iterator.Merging, error) {
 	var iters []iterator.Iterator
-	for _, m := range s.mems {
+	for _, m := range r.v.mems {
 		if !m.Empty() {
 			iters = append(iters, m.NewIter())
 		}
 	}
-	for level := range s.version.Trees[0].Levels {
-		tables := s.version.Trees[0].Overlaps(level, o.lower, o.upper)
+	for level := range r.v.tree.Levels {
+		tables := r.v.tree.Overlaps(level, o.lower, o.upper)
 		if o.tombs != nil && !o.tombs.Empty() {
 			tables = slices.DeleteFunc(slices.Clone(tables), o.covers)
 		}
@@ -40,11 +40,11 @@ func (db *DB) newInternalIterator(s *readState, o sourceOptions) (*iterator.Merg
 			continue
 		}
 		if level > 0 {
-			iters = append(iters, &levelIter{db: db, tables: tables, opts: o, at: -1})
+			iters = append(iters, &levelIter{db: r.db, tables: tables, opts: o, at: -1})
 			continue
 		}
 		for _, t := range tables {
-			it, err := db.newTableIterator(t, o)
+			it, err := r.db.newTableIterator(t, o)
 			if err != nil {
 				for _, it := range iters {
 					err = errors.Join(err, it.Close())

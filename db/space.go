@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"math"
 	"sync/atomic"
 
@@ -58,21 +59,21 @@ func (db *DB) sampleReplaced(b *Batch) {
 	n := uint64(len(b.large))
 	old := db.space.counter.Add(n) - n
 	for i := (sampleInterval - old%sampleInterval) % sampleInterval; i < n; i += sampleInterval {
-		if len(b.large[i].value) >= db.opts.ValueThreshold {
-			db.sampleKey(b.large[i].key)
+		if l := &b.large[i]; len(l.value) >= l.threshold(db.main) {
+			cmp.Or(l.ks, db.main).sampleKey(l.key)
 		}
 	}
 }
 
 // sampleKey looks a key up and takes what it finds into the average.
-func (db *DB) sampleKey(key []byte) {
-	s, seq := db.acquire()
-	if s == nil {
+func (ks *Keyspace) sampleKey(key []byte) {
+	r, err := ks.reader()
+	if err != nil {
 		return
 	}
-	defer db.release(s)
+	defer r.release()
 	var l lookup
-	found, err := db.findVersion(s, 0, seq, key, &l)
+	found, err := r.findVersion(0, key, &l)
 	if err != nil {
 		return // reads report it
 	}
@@ -83,8 +84,9 @@ func (db *DB) sampleKey(key []byte) {
 		}
 		l.release()
 	}
-	old := math.Float64frombits(db.space.share.Load())
-	db.space.share.Store(math.Float64bits(old + (sample-old)*sampleWeight))
+	share := &ks.db.space.share
+	old := math.Float64frombits(share.Load())
+	share.Store(math.Float64bits(old + (sample-old)*sampleWeight))
 }
 
 // replacedShare is the share of values written to the value log that replace
@@ -94,24 +96,42 @@ func (db *DB) replacedShare() float64 {
 	return min(max(s, 0.05), 1)
 }
 
-// hidesGarbage reports whether mem may hide so much garbage of the value log,
+// hidesGarbage reports whether gen may hide so much garbage of the value log,
 // under overwrites and deletions that nobody has merged yet, that it should be
 // flushed before it is full.
-func (db *DB) hidesGarbage(mem *table) bool {
+func (db *DB) hidesGarbage(gen *generation) bool {
 	limit := max(float64(db.valueFileBytes()), hiddenShare*float64(db.liveValueBytes())/db.replacedShare())
-	if float64(mem.VlogBytes()) >= limit {
+	if float64(gen.VlogBytes()) >= limit {
 		return true
 	}
-	deletes := float64(mem.Deletes())
+	deletes := float64(gen.Deletes())
 	return deletes > 0 && deletes*db.meanRecordBytes() >= max(limit, 2*float64(db.valueFileBytes()))
 }
 
-// levelZeroHides reports whether level 0 may hide so much garbage, under
-// overwrites and deletions, that it should be merged before there are enough
-// tables in it.
-func (db *DB) levelZeroHides(v *manifest.Version) bool {
+// levelZeroHides returns the tree whose level 0 hides the most garbage, under
+// overwrites and deletions, if all of them together hide so much that it should
+// be merged before there are enough tables in it. Else it returns nil.
+func (db *DB) levelZeroHides(s *readState) *treeView {
+	var sum, most float64
+	var worst *treeView
+	for i := range s.views {
+		v := &s.views[i]
+		hidden := db.hiddenInLevelZero(v.tree)
+		sum += hidden
+		if hidden > most {
+			most, worst = hidden, v
+		}
+	}
+	if sum < max(float64(db.valueFileBytes()), upperShare*float64(db.liveValueBytes())) {
+		return nil
+	}
+	return worst
+}
+
+// hiddenInLevelZero estimates the garbage that a tree's level 0 hides.
+func (db *DB) hiddenInLevelZero(tree *manifest.Tree) float64 {
 	var values, largest, deletes uint64
-	for _, t := range v.Trees[0].Levels[0] {
+	for _, t := range tree.Levels[0] {
 		values += t.VlogBytes
 		largest = max(largest, t.VlogBytes)
 		deletes += t.Deletes
@@ -120,7 +140,7 @@ func (db *DB) levelZeroHides(v *manifest.Version) bool {
 	if deletes > 0 {
 		hidden += float64(deletes) * db.meanRecordBytes()
 	}
-	return hidden >= max(float64(db.valueFileBytes()), upperShare*float64(db.liveValueBytes()))
+	return hidden
 }
 
 // meanRecordBytes estimates the length of a value-log record.
@@ -171,15 +191,18 @@ const spareFiles = 1
 // garbage included, a few files apart.
 func (db *DB) amplification(s *readState) float64 {
 	bytes, discarded := float64(db.space.bytes.Load()), float64(db.space.discarded.Load())
-	var upper, last uint64
-	for _, m := range s.mems {
-		upper += m.VlogBytes()
+	var upper uint64
+	for _, g := range s.gens {
+		upper += g.VlogBytes()
 	}
-	v := s.version
-	for level := range v.Trees[0].Levels {
-		if n := v.Trees[0].LevelWeight(level) - v.Trees[0].LevelBytes(level); n > 0 {
-			upper += last
-			last = n
+	for i := range s.views {
+		var last uint64
+		tree := s.views[i].tree
+		for level := range tree.Levels {
+			if n := tree.LevelWeight(level) - tree.LevelBytes(level); n > 0 {
+				upper += last
+				last = n
+			}
 		}
 	}
 	hidden := float64(upper) * db.replacedShare()

@@ -40,7 +40,7 @@ func ramp(x, soft, hard float64) float64 {
 
 // Where pressure starts and where it is full.
 const (
-	l0Soft, l0Hard     = 12, 48 // tables in level 0
+	l0Soft, l0Hard     = 12, 48 // tables in level 0 of a keyspace
 	debtSoft, debtHard = 1, 6   // bytes left to compact, by debtUnit
 )
 
@@ -53,7 +53,11 @@ func (db *DB) updatePressureLocked() {
 	}
 	v := s.version
 	db.updateSpaceLocked(v)
-	p := ramp(float64(len(v.Trees[0].Levels[0])), l0Soft, l0Hard)
+	tables := 0
+	for i := range s.views {
+		tables = max(tables, len(s.views[i].tree.Levels[0]))
+	}
+	p := ramp(float64(tables), l0Soft, l0Hard)
 	p = max(p, ramp(float64(db.debt(v))/db.debtUnit(v), debtSoft, debtHard))
 	over := db.opts.SpaceAmpMax - 1
 	p = max(p, ramp(db.amplification(s)-1, over*0.6, over))
@@ -63,8 +67,10 @@ func (db *DB) updatePressureLocked() {
 // debtUnit is the compaction debt, in bytes, that is nothing unusual.
 func (db *DB) debtUnit(v *manifest.Version) float64 {
 	var total uint64
-	for level := range v.Trees[0].Levels {
-		total += v.Trees[0].LevelBytes(level)
+	for _, tree := range v.Trees {
+		for level := range tree.Levels {
+			total += tree.LevelBytes(level)
+		}
 	}
 	return float64(max(total/2, 8*uint64(db.opts.MemtableBytes)))
 }
@@ -116,7 +122,7 @@ func (db *DB) delay(bytes int64, p float64) error {
 // memoryFull reports whether the memtables have used up their share.
 func (db *DB) memoryFull() bool {
 	s := db.state.Load()
-	if s == nil || len(s.mems) < 2 {
+	if s == nil || len(s.gens) < 2 {
 		return false
 	}
 	// The state may be released at any time; what is read of it is atomic.
@@ -133,16 +139,16 @@ const frozenMax = 16
 // roomFor reports whether one more memtable may be frozen, or the newest one
 // still has room.
 func (db *DB) roomFor(s *readState) bool {
-	return s.mems[0].Bytes() < db.opts.MemtableBytes || db.mayFreezeIn(s)
+	return s.gens[0].Bytes() < db.opts.MemtableBytes || db.mayFreezeIn(s)
 }
 
 // mayFreezeIn reports whether memory allows one more frozen memtable.
 func (db *DB) mayFreezeIn(s *readState) bool {
 	var frozen int64
-	for _, m := range s.mems[1:] {
+	for _, m := range s.gens[1:] {
 		frozen += m.Bytes()
 	}
-	return frozen < (memtablesMax-1)*db.opts.MemtableBytes && len(s.mems) <= frozenMax
+	return frozen < (memtablesMax-1)*db.opts.MemtableBytes && len(s.gens) <= frozenMax
 }
 
 // mayFreeze is mayFreezeIn for the current read state. The caller is the

@@ -1,7 +1,8 @@
 package db
 
 import (
-	"fmt"
+	"cmp"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -11,70 +12,59 @@ import (
 	"github.com/cordwood-db/cordwood/memtable"
 )
 
-// table is a memtable with what the engine needs to know about it.
-type table struct {
-	*memtable.Memtable
-	refs atomic.Int32
-
-	// Written once when the table is frozen, before it is queued to flush.
-	nextSegment base.SegmentNum // segments before it hold nothing newer than this table
-}
-
-// newTable makes a memtable; older, if not nil, held keys like those to come.
-func newTable(sizeBytes int64, older *table) *table {
-	o := memtable.Options{SizeBytes: sizeBytes}
-	if older != nil {
-		o.SkipHint = older.SkipHint()
-	}
-	t := &table{Memtable: memtable.New(o)}
-	t.refs.Store(1)
-	return t
-}
-
-// applyOps adds the operations of one commit, all of keyspaces that the table
-// has.
-func (t *table) applyOps(seq base.SeqNum, ops []byte) error {
-	rest, _, err := t.Apply(seq, ops)
-	if err != nil || len(rest) == 0 {
-		return err
-	}
-	ks, err := base.PeekKeyspace(rest)
-	if err != nil {
-		return err
-	}
-	return fmt.Errorf("keyspace %d is not known", ks)
-}
-
-func (t *table) ref() { t.refs.Add(1) }
-
-func (t *table) unref() {
-	if t.refs.Add(-1) == 0 {
-		t.Release()
-	}
-}
-
 // readState is all that a read needs: immutable (but for what the newest
-// memtable still takes in) and reference-counted. It keeps its memtables and,
+// memtables still take in) and reference-counted. It keeps its memtables and,
 // through the version, its files.
 type readState struct {
 	refs    atomic.Int64
-	mems    []*table // newest first; mems[0] takes the writes
+	gens    []*generation // newest first; gens[0] takes the writes
 	version *manifest.Version
-	tombs   *tableTombs // of version
+	views   []treeView // ascending by keyspace; that of the default one first
 }
 
-// tableTombs are the range deletes of all tables of a version, gathered when
-// first asked for.
+// treeView is one keyspace of a read state.
+type treeView struct {
+	num   uint32
+	mems  []*memtable.Memtable // newest first
+	tree  *manifest.Tree
+	tombs *tableTombs // of tree
+}
+
+// view is a keyspace of the state, nil if it has been dropped.
+func (s *readState) view(num uint32) *treeView {
+	if num == 0 {
+		return &s.views[0]
+	}
+	i, ok := slices.BinarySearchFunc(s.views, num, func(v treeView, n uint32) int { return cmp.Compare(v.num, n) })
+	if !ok {
+		return nil
+	}
+	return &s.views[i]
+}
+
+// keyspaces are the numbers of all that are not dropped, ascending.
+func (s *readState) keyspaces() []uint32 {
+	nums := make([]uint32, len(s.views))
+	for i := range s.views {
+		nums[i] = s.views[i].num
+	}
+	return nums
+}
+
+// tableTombs are the range deletes of all tables of a tree, gathered when first
+// asked for.
 type tableTombs struct {
 	none bool // no table has any
 	mu   sync.Mutex
 	set  atomic.Pointer[rangedel.Set]
 }
 
-func newTableTombs(v *manifest.Version) *tableTombs {
-	for _, t := range v.Tables() {
-		if t.RangeDels > 0 {
-			return &tableTombs{}
+func newTableTombs(tree *manifest.Tree) *tableTombs {
+	for _, tables := range tree.Levels {
+		for _, t := range tables {
+			if t.RangeDels > 0 {
+				return &tableTombs{}
+			}
 		}
 	}
 	return &tableTombs{none: true}
@@ -89,12 +79,12 @@ func (t *tableTombs) cached() (set *rangedel.Set, ok bool) {
 	return set, set != nil
 }
 
-// tableRangeDels is the set of range deletes in the tables of s, nil if there
+// tableRangeDels is the set of range deletes in the tables of v, nil if there
 // are none. A table that cannot be read is an error only for a caller who
 // needs its keys; the others get what is known of the rest. Errors are not
 // kept: the next call tries again.
-func (db *DB) tableRangeDels(s *readState, needs func(*manifest.TableMeta) bool) (*rangedel.Set, error) {
-	t := s.tombs
+func (db *DB) tableRangeDels(v *treeView, needs func(*manifest.TableMeta) bool) (*rangedel.Set, error) {
+	t := v.tombs
 	if set, ok := t.cached(); ok {
 		return set, nil
 	}
@@ -105,7 +95,7 @@ func (db *DB) tableRangeDels(s *readState, needs func(*manifest.TableMeta) bool)
 	}
 	var sets []*rangedel.Set
 	whole := true
-	for _, tables := range s.version.Trees[0].Levels {
+	for _, tables := range v.tree.Levels {
 		for _, meta := range tables {
 			if meta.RangeDels == 0 {
 				continue
@@ -129,15 +119,15 @@ func (db *DB) tableRangeDels(s *readState, needs func(*manifest.TableMeta) bool)
 	return set, nil
 }
 
-// rangeDels is the set of all range deletes that s can see in r.
-func (db *DB) rangeDels(s *readState, r Range) (*rangedel.Set, error) {
+// rangeDels is the set of all range deletes that v can see in r.
+func (db *DB) rangeDels(v *treeView, r Range) (*rangedel.Set, error) {
 	var sets []*rangedel.Set
-	for _, m := range s.mems {
+	for _, m := range v.mems {
 		if set := m.RangeDels(); !set.Empty() {
 			sets = append(sets, set)
 		}
 	}
-	set, err := db.tableRangeDels(s, func(t *manifest.TableMeta) bool { return t.Overlaps(r.lower, r.upper) })
+	set, err := db.tableRangeDels(v, func(t *manifest.TableMeta) bool { return t.Overlaps(r.lower, r.upper) })
 	if err != nil {
 		return nil, err
 	}
@@ -148,12 +138,33 @@ func (db *DB) rangeDels(s *readState, r Range) (*rangedel.Set, error) {
 }
 
 // newReadState takes over the caller's reference to version and adds its own
-// references to mems. The result has one reference.
-func newReadState(mems []*table, version *manifest.Version, tombs *tableTombs) *readState {
-	for _, m := range mems {
-		m.ref()
+// references to gens. The result has one reference. What old, which may be nil,
+// knows of trees that have not changed is kept.
+func newReadState(gens []*generation, version *manifest.Version, old *readState) *readState {
+	s := &readState{gens: gens, version: version, views: make([]treeView, 0, len(version.Trees))}
+	for _, g := range gens {
+		g.ref()
 	}
-	s := &readState{mems: mems, version: version, tombs: tombs}
+	for _, tree := range version.Trees {
+		if tree.Dropped {
+			continue
+		}
+		v := treeView{num: tree.Num, tree: tree}
+		for _, g := range gens {
+			if m := g.mem(tree.Num); m != nil {
+				v.mems = append(v.mems, m)
+			}
+		}
+		if old != nil {
+			if before := old.view(tree.Num); before != nil && before.tree == tree {
+				v.tombs = before.tombs
+			}
+		}
+		if v.tombs == nil {
+			v.tombs = newTableTombs(tree)
+		}
+		s.views = append(s.views, v)
+	}
 	s.refs.Store(1)
 	return s
 }
@@ -200,8 +211,8 @@ func (db *DB) release(s *readState) {
 	if s.refs.Add(-1) != 0 {
 		return
 	}
-	for _, m := range s.mems {
-		m.unref()
+	for _, g := range s.gens {
+		g.unref()
 	}
 	s.version.Unref()
 	db.readers.Add(-1)

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -9,59 +10,77 @@ import (
 )
 
 // Put sets key to value, with the store's default durability.
-func (db *DB) Put(key, value []byte) error {
+func (ks *Keyspace) Put(key, value []byte) error {
 	q := newRequest()
 	defer q.free()
-	if err := q.own.set(base.KindSet, key, 0, value, false); err != nil {
+	if err := q.own.put(ks, key, value, false); err != nil {
 		return err
 	}
-	return db.commit(q, &q.own, DefaultDurability)
+	return ks.db.commit(q, &q.own, DefaultDurability)
 }
 
 // PutTTL sets key to value until ttl from now by Options.Clock, with the
 // store's default durability. From then on the key has no value: what it had
 // before does not show again. ttl is positive.
-func (db *DB) PutTTL(key, value []byte, ttl time.Duration) error {
+func (ks *Keyspace) PutTTL(key, value []byte, ttl time.Duration) error {
 	q := newRequest()
 	defer q.free()
-	if err := q.own.putTTL(key, value, ttl, db.clock(), false); err != nil {
+	if err := q.own.putTTL(ks, key, value, ttl, ks.db.clock(), false); err != nil {
 		return err
 	}
-	return db.commit(q, &q.own, DefaultDurability)
+	return ks.db.commit(q, &q.own, DefaultDurability)
 }
 
 // Delete removes key, with the store's default durability. It is no error if
 // there is none.
-func (db *DB) Delete(key []byte) error {
+func (ks *Keyspace) Delete(key []byte) error {
 	q := newRequest()
 	defer q.free()
-	if err := q.own.Delete(key); err != nil {
+	if err := q.own.add(ks, base.KindDelete, key, nil); err != nil {
 		return err
 	}
-	return db.commit(q, &q.own, DefaultDurability)
+	return ks.db.commit(q, &q.own, DefaultDurability)
 }
 
 // DeleteRange removes every key of r at a cost that does not depend on how
 // many there are, with the store's default durability.
-func (db *DB) DeleteRange(r Range) error {
+func (ks *Keyspace) DeleteRange(r Range) error {
 	q := newRequest()
 	defer q.free()
-	if err := q.own.DeleteRange(r); err != nil {
+	if err := q.own.deleteRange(ks, r); err != nil {
 		return err
 	}
-	return db.commit(q, &q.own, DefaultDurability)
+	return ks.db.commit(q, &q.own, DefaultDurability)
 }
 
-// Merge adds an operand for Options.Merge to key, with the store's default
-// durability. Nothing is read: operands are combined when the key is.
-func (db *DB) Merge(key, operand []byte) error {
+// Merge adds an operand for the keyspace's merge operator to key, with the
+// store's default durability. Nothing is read: operands are combined when the
+// key is. ErrNoMerge if there is no operator.
+func (ks *Keyspace) Merge(key, operand []byte) error {
 	q := newRequest()
 	defer q.free()
-	if err := q.own.Merge(key, operand); err != nil {
+	if err := q.own.addMerge(ks, key, operand); err != nil {
 		return err
 	}
-	return db.commit(q, &q.own, DefaultDurability)
+	return ks.db.commit(q, &q.own, DefaultDurability)
 }
+
+// Put is [Keyspace.Put] of the default keyspace.
+func (db *DB) Put(key, value []byte) error { return db.main.Put(key, value) }
+
+// PutTTL is [Keyspace.PutTTL] of the default keyspace.
+func (db *DB) PutTTL(key, value []byte, ttl time.Duration) error {
+	return db.main.PutTTL(key, value, ttl)
+}
+
+// Delete is [Keyspace.Delete] of the default keyspace.
+func (db *DB) Delete(key []byte) error { return db.main.Delete(key) }
+
+// DeleteRange is [Keyspace.DeleteRange] of the default keyspace.
+func (db *DB) DeleteRange(r Range) error { return db.main.DeleteRange(r) }
+
+// Merge is [Keyspace.Merge] of the default keyspace.
+func (db *DB) Merge(key, operand []byte) error { return db.main.Merge(key, operand) }
 
 // Apply commits the batch: all of it or nothing. The batch is not changed and
 // may be applied again; it must not be used by others meanwhile.
@@ -104,8 +123,8 @@ func (db *DB) commit(q *request, b *Batch, d Durability) error {
 	if d == DefaultDurability {
 		d = db.opts.Durability
 	}
-	if b.merge && db.opts.Merge == nil {
-		return ErrNoMerge
+	if err := db.checkUses(b); err != nil {
+		return err
 	}
 	if b.count == 0 {
 		if d == Sync {
@@ -113,7 +132,7 @@ func (db *DB) commit(q *request, b *Batch, d Durability) error {
 		}
 		return db.writable()
 	}
-	if err := b.checkInline(db.opts.ValueThreshold, inlineBytesMax); err != nil {
+	if err := b.checkInline(db.main, inlineBytesMax); err != nil {
 		return err
 	}
 	if err := db.admit(b.bytes); err != nil {
@@ -131,6 +150,22 @@ func (db *DB) commit(q *request, b *Batch, d Durability) error {
 	db.metrics.commit.record(time.Since(start))
 	if err != nil {
 		return classify(err)
+	}
+	return nil
+}
+
+// checkUses checks the keyspaces that a batch writes to.
+func (db *DB) checkUses(b *Batch) error {
+	for _, u := range b.uses {
+		ks := cmp.Or(u.ks, db.main)
+		switch {
+		case ks.db != db:
+			return errForeignKeyspace
+		case ks.dropped.Load():
+			return ks.droppedErr()
+		case u.merge && ks.merge() == nil:
+			return ErrNoMerge
+		}
 	}
 	return nil
 }

@@ -1,8 +1,11 @@
 package db
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"math"
+	"slices"
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/commit"
@@ -14,7 +17,7 @@ import (
 // writer is the state of the commit side. Only one goroutine at a time is in
 // it: the leader of a group, or the holder of pipeline.Exclusive.
 type writer struct {
-	mem         *table
+	gen         *generation
 	seq         base.SeqNum     // last one assigned, also to a commit that failed
 	applied     base.SeqNum     // last one in a memtable, published or not
 	nextSegment base.SegmentNum // of the WAL segment to create next
@@ -38,7 +41,7 @@ const bufKeepMax = 4 * mib
 func (db *DB) writeGroup(group []*commit.Request) error {
 	err := db.writeGroupLogs(group)
 	if err == nil {
-		db.applyGroup(group)
+		db.applyGroup()
 		db.w.applied = db.w.seq
 		db.afterGroup()
 		return nil
@@ -84,6 +87,9 @@ func (db *DB) writeGroupLogs(group []*commit.Request) error {
 	separated := false
 	for _, r := range group {
 		q := r.Batch.(*request)
+		if r.Refused = q.refusal(); r.Refused != nil {
+			continue
+		}
 		q.first, q.last = w.seq+1, w.seq+base.SeqNum(q.batch.count)
 		w.seq = q.last
 		split, err := db.encode(q, embed)
@@ -91,6 +97,9 @@ func (db *DB) writeGroupLogs(group []*commit.Request) error {
 			return err
 		}
 		separated = separated || split
+	}
+	if len(w.buf) == 0 {
+		return nil // all were refused
 	}
 	if separated {
 		if err := db.active.flushValues(); err != nil {
@@ -105,17 +114,35 @@ func (db *DB) writeGroupLogs(group []*commit.Request) error {
 	return nil
 }
 
-// recordOperator tells the MANIFEST, once in the life of a store, which operator
-// its operands are meant for, before the first of them is in the WAL: another
-// operator must not get to see it, not even in a replay after a crash.
-func (db *DB) recordOperator(group []*commit.Request) error {
-	if db.opts.Merge == nil || db.recordedOperator() != "" {
-		return nil
+// refusal is why a request cannot be committed any more, or nil.
+func (q *request) refusal() error {
+	for _, u := range q.batch.uses {
+		if u.ks != nil && u.ks.dropped.Load() {
+			return u.ks.droppedErr()
+		}
 	}
+	return nil
+}
+
+// recordOperator tells the MANIFEST, once in the life of a keyspace, which
+// operator its operands are meant for, before the first of them is in the WAL:
+// another operator must not get to see it, not even in a replay after a crash.
+func (db *DB) recordOperator(group []*commit.Request) error {
 	for _, r := range group {
-		if r.Batch.(*request).batch.merge {
-			name := db.opts.Merge.Name()
-			return db.apply(&manifest.Edit{KeyspacesChanged: []manifest.KeyspaceChange{{MergeOperator: &name}}}, nil, nil)
+		for _, u := range r.Batch.(*request).batch.uses {
+			if !u.merge {
+				continue
+			}
+			ks := cmp.Or(u.ks, db.main)
+			tree := db.tree(ks.num)
+			if tree == nil || tree.Dropped || tree.MergeOperator != "" {
+				continue
+			}
+			name := ks.merge().Name()
+			change := manifest.KeyspaceChange{Num: ks.num, MergeOperator: &name}
+			if err := db.apply(&manifest.Edit{KeyspacesChanged: []manifest.KeyspaceChange{change}}, nil, nil); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -150,7 +177,7 @@ func (db *DB) encode(q *request, embed bool) (separated bool, err error) {
 	w := &db.w
 	start := len(w.buf)
 	w.buf = base.CommitHeader{FirstSeq: q.first, Count: q.batch.count}.Append(w.buf)
-	if len(q.batch.large) == 0 && db.opts.ValueThreshold >= batchLargeBytes {
+	if len(q.batch.large) == 0 && db.leastThreshold(q.batch) >= batchLargeBytes {
 		w.buf = append(w.buf, q.batch.ops...)
 	} else if separated, err = db.encodeLarge(q, embed); err != nil {
 		return separated, err
@@ -160,11 +187,21 @@ func (db *DB) encode(q *request, embed bool) (separated bool, err error) {
 	return separated, nil
 }
 
+// leastThreshold is the smallest value threshold of the keyspaces of b.
+func (db *DB) leastThreshold(b *Batch) int {
+	least := math.MaxInt
+	for _, u := range b.uses {
+		least = min(least, cmp.Or(u.ks, db.main).set.Load().threshold)
+	}
+	return least
+}
+
 // encodeLarge encodes a batch of which some values may go to the value log.
 func (db *DB) encodeLarge(q *request, embed bool) (separated bool, err error) {
 	w := &db.w
 	seq := q.first
 	at := 0
+	least := db.leastThreshold(q.batch)
 	small := func(to int) error {
 		it := base.OpIter{B: q.batch.ops[at:to]}
 		at = to
@@ -177,9 +214,10 @@ func (db *DB) encodeLarge(q *request, embed bool) (separated bool, err error) {
 			if err != nil {
 				return err
 			}
-			if op.Kind.Op() == base.KindSet && len(value) >= db.opts.ValueThreshold && !embed {
+			if op.Kind.Op() == base.KindSet && !embed && len(value) >= least &&
+				len(value) >= db.settingsOf(op.Keyspace).threshold {
 				separated = true
-				err = db.encodePointer(op.Kind, op.Key, seq, expiry, value)
+				err = db.encodePointer(op.Kind, op.Keyspace, op.Key, seq, expiry, value)
 			} else {
 				w.buf = base.AppendOp(w.buf, op)
 			}
@@ -194,11 +232,11 @@ func (db *DB) encodeLarge(q *request, embed bool) (separated bool, err error) {
 		if err := small(l.at); err != nil {
 			return separated, err
 		}
-		if embed || len(l.value) < db.opts.ValueThreshold {
-			w.buf = appendSet(w.buf, l.kind, l.key, l.expiry, l.value)
+		if embed || len(l.value) < l.threshold(db.main) {
+			w.buf = appendSet(w.buf, l.kind, numOf(l.ks), l.key, l.expiry, l.value)
 		} else {
 			separated = true
-			if err := db.encodePointer(l.kind, l.key, seq, l.expiry, l.value); err != nil {
+			if err := db.encodePointer(l.kind, numOf(l.ks), l.key, seq, l.expiry, l.value); err != nil {
 				return separated, err
 			}
 		}
@@ -209,7 +247,7 @@ func (db *DB) encodeLarge(q *request, embed bool) (separated bool, err error) {
 
 // encodePointer puts a value into the value log and its pointer into the
 // group's buffer.
-func (db *DB) encodePointer(kind base.Kind, key []byte, seq base.SeqNum, expiry uint64, value []byte) error {
+func (db *DB) encodePointer(kind base.Kind, keyspace uint32, key []byte, seq base.SeqNum, expiry uint64, value []byte) error {
 	values, err := db.valueWriter()
 	if err == nil && values.Size() >= 2*db.valueFileBytes() {
 		values, err = db.splitValues(values)
@@ -217,14 +255,14 @@ func (db *DB) encodePointer(kind base.Kind, key []byte, seq base.SeqNum, expiry 
 	if err != nil {
 		return err
 	}
-	ptr, err := values.Append(0, key, seq, expiry, value)
+	ptr, err := values.Append(keyspace, key, seq, expiry, value)
 	if err != nil {
 		return err
 	}
 	db.metrics.valueBytes.Add(uint64(ptr.Size))
 	var enc [base.PointerLenMax]byte
 	kind = base.KindSetPointer | kind&base.FlagExpiry
-	db.w.buf = appendSet(db.w.buf, kind, key, expiry, ptr.Append(enc[:0]))
+	db.w.buf = appendSet(db.w.buf, kind, keyspace, key, expiry, ptr.Append(enc[:0]))
 	return nil
 }
 
@@ -240,16 +278,16 @@ func (db *DB) splitValues(values *valueFile) (*valueFile, error) {
 	return db.valueWriter()
 }
 
-// applyGroup puts the encoded group into the memtable.
-func (db *DB) applyGroup(group []*commit.Request) {
-	rest := db.w.buf
-	for range group {
+// applyGroup puts the encoded group into the memtables.
+func (db *DB) applyGroup() {
+	for rest := db.w.buf; len(rest) > 0; {
 		h, ops, next, err := base.DecodeCommit(rest)
 		if err == nil {
-			err = db.w.mem.applyOps(h.FirstSeq, ops)
+			err = db.w.gen.apply(h.FirstSeq, ops, func(base.SeqNum, base.Op) error { return errForeignKeyspace })
 		}
 		if err != nil {
-			// The bytes are those that encode has just made.
+			// The bytes are those that encode has just made, for keyspaces
+			// that are there while the writer's role is held.
 			panic("cordwood: broken invariant: own commit does not decode: " + err.Error())
 		}
 		rest = next
@@ -259,8 +297,12 @@ func (db *DB) applyGroup(group []*commit.Request) {
 // publishGroup makes a group visible. It is the pipeline's Publish: called in
 // commit order, after the group is as durable as it asked to be.
 func (db *DB) publishGroup(group []*commit.Request) {
-	last := group[len(group)-1].Batch.(*request)
-	db.visible.Store(uint64(last.last))
+	for _, r := range slices.Backward(group) {
+		if r.Refused == nil {
+			db.visible.Store(uint64(r.Batch.(*request).last))
+			break
+		}
+	}
 	if db.jobs.waitingPublish.Load() {
 		db.broadcast()
 	}
@@ -290,47 +332,42 @@ func (db *DB) makeRoom(group []*commit.Request) error {
 	for _, r := range group {
 		bytes += r.Batch.(*request).batch.bytes
 	}
-	mem := db.w.mem
-	if mem.Empty() {
+	gen := db.w.gen
+	if gen.Empty() {
 		return nil
 	}
-	full := mem.Bytes() >= db.opts.MemtableBytes ||
-		bytes > db.opts.MemtableBytes/2 && mem.Bytes() > db.opts.MemtableBytes/4 ||
-		db.hidesGarbage(mem)
-	if !full || mem.Bytes() < memtableBytesMax && !db.mayFreeze() {
+	full := gen.Bytes() >= db.opts.MemtableBytes ||
+		bytes > db.opts.MemtableBytes/2 && gen.Bytes() > db.opts.MemtableBytes/4 ||
+		db.hidesGarbage(gen)
+	if !full || gen.Bytes() < memtableBytesMax && !db.mayFreeze() {
 		return nil
 	}
 	err := db.freeze()
-	if vfs.IsNoSpace(err) && !errors.Is(err, wal.ErrFailed) && mem.Bytes() < 2*db.opts.MemtableBytes {
+	if vfs.IsNoSpace(err) && !errors.Is(err, wal.ErrFailed) && gen.Bytes() < 2*db.opts.MemtableBytes {
 		return nil // the segment in use may still have room
 	}
 	return err
 }
 
-// freeze starts a new memtable and a new WAL segment. The old memtable waits
-// for its flush. The caller is the commit side.
+// freeze starts a new generation and a new WAL segment. The old generation
+// waits for its flush. The caller is the commit side.
 func (db *DB) freeze() error {
 	w := &db.w
 	if err := db.active.wal.Rotate(w.nextSegment); err != nil {
 		return err
 	}
-	w.mem.nextSegment = w.nextSegment
+	w.gen.nextSegment = w.nextSegment
 	w.nextSegment++
-	mem := newTable(db.opts.MemtableBytes, w.mem)
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	db.pushMemtableLocked(mem)
-	w.mem = mem
-	return nil
-}
-
-// pushMemtableLocked makes mem the one that takes writes.
-func (db *DB) pushMemtableLocked(mem *table) {
 	state := db.state.Load()
-	mems := append([]*table{mem}, state.mems...)
+	gen := newGeneration(db.opts.MemtableBytes, state.keyspaces(), w.gen)
+	gens := append([]*generation{gen}, state.gens...)
 	state.version.Ref()
-	db.installLocked(mems, state.version)
+	db.installLocked(gens, state.version)
 	db.updatePressureLocked()
+	w.gen = gen
+	return nil
 }
 
 // openWAL makes sure that there is a WAL segment to append to. After Open

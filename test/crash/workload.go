@@ -58,7 +58,7 @@ func NewWorkload(fs vfs.FS, base *State, seed uint64, clock *Clock) *Workload {
 		BlockBytes:     pick(256, 1<<10),
 		TableBytes:     int64(pick(4, 16)) << 10,
 		ValueThreshold: pick(48, 64, 200),
-		Compression:    db.Compression(pick(0, 1)),
+		Compression:    db.Compression(pick(1, 2)),
 		SyncInterval:   time.Duration(pick(-1, 1, 20)) * time.Millisecond,
 		CompactionsMax: pick(1, 2),
 		OpenFilesMax:   pick(8, 100),

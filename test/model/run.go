@@ -55,7 +55,7 @@ func newRun(seed uint64) (*run, error) {
 		BlockBytes:     int(pick(1, 128, 1<<10, 16<<10, 1<<20)),
 		TableBytes:     pick(4<<10, 32<<10, 1<<20),
 		ValueThreshold: int(pick(-1, 1, 24, 100, 400, 1<<10)),
-		Compression:    db.Compression(pick(0, 1)),
+		Compression:    db.Compression(pick(1, 2)),
 		SyncInterval:   time.Duration(pick(-1, int64(time.Millisecond), int64(100*time.Millisecond))),
 		CompactionsMax: int(pick(1, 2, 4)),
 		OpenFilesMax:   int(pick(8, 100)),
