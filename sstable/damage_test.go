@@ -55,7 +55,7 @@ func tableImage(t testing.TB, opts WriterOptions, entries []iterator.Entry, dels
 func smallTable(seed uint64) (WriterOptions, []iterator.Entry, []rangedel.Fragment) {
 	rng := rand.New(rand.NewPCG(seed, 9))
 	opts := WriterOptions{BlockBytes: 220, ChunkBytes: 600, RestartInterval: 4, FilterBitsPerKey: 10,
-		Compression: compress.Zstd, ID: testID + seed}
+		Compression: compress.Zstd, ID: testID + seed, Keyspace: 300, Prefix: base.FixedPrefix(2)}
 	dels := []rangedel.Fragment{
 		{Start: []byte("a"), End: []byte("b"), Seqs: []base.SeqNum{70, 3}},
 		{Start: []byte("b\xff"), End: []byte("zz"), Seqs: []base.SeqNum{5}},
@@ -96,6 +96,9 @@ func checkDamaged(img []byte, c *cache.Cache, num base.FileNum, entries []iterat
 			return told, fmt.Errorf("lookup of entry %d: %v, %v", i, ok, err)
 		}
 		res.Release()
+		if p, ok := base.PrefixOf(base.FixedPrefix(2), e.Key.User); ok && !r.MayHavePrefix(p, base.FixedPrefix(2).Name()) {
+			return told, fmt.Errorf("the prefix of entry %d is lost", i)
+		}
 	}
 	for _, o := range []IterOptions{{Fill: true}, {}, {Readahead: true}} {
 		if err := checkScans(r, o, entries); isCorruption(err) {

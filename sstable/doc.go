@@ -17,6 +17,8 @@
 //   - A separator is the key under which an index names a block or a chunk: at
 //     or after everything in it, before everything behind it, and as short as
 //     that allows.
+//   - The filter knows the user keys of all entries and, with a
+//     [base.PrefixExtractor], their prefixes: [Reader.MayHavePrefix].
 //   - [Writer] makes a table; [Reader] answers point lookups ([Reader.Lookup])
 //     and makes iterators; [TableCache] keeps a bounded number of readers open.
 //

@@ -66,6 +66,7 @@ func TestTheGoldenTableIsWrittenAndReadAsEver(t *testing.T) {
 // The compressed bytes depend on the encoder; reading them must not.
 func TestTheCompressedGoldenTableStaysReadable(t *testing.T) {
 	opts, entries, dels := smallTable(1)
+	opts.Keyspace, opts.Prefix = 0, nil
 	img := goldenFile(t, "testdata/v1-zstd.sst", tableImage(t, opts, entries, dels))
 	r, err := Open(&image{b: img}, "v1-zstd.sst", ReaderOptions{ExpectID: opts.ID})
 	if err != nil {
@@ -80,6 +81,48 @@ func TestTheCompressedGoldenTableStaysReadable(t *testing.T) {
 	kinds := map[compress.Kind]int{}
 	if err := r.Blocks(func(b Block) error { kinds[b.Compression]++; return nil }); err != nil || kinds[compress.Zstd] == 0 {
 		t.Fatal(kinds, err)
+	}
+}
+
+// A table of a keyspace, with prefixes in its filter.
+func TestTheGoldenTableWithPrefixesIsWrittenAndReadAsEver(t *testing.T) {
+	slash := base.DelimitedPrefix('/')
+	opts := WriterOptions{FilterBitsPerKey: 10, ID: 0x0102030405060708, Keyspace: 300, Prefix: slash}
+	var entries []iterator.Entry
+	for i, key := range []string{"fruit/apple", "fruit/banana", "none", "tree/oak"} {
+		entries = append(entries, iterator.Entry{Key: ikey(key, base.SeqNum(i+1), base.KindSet), Value: []byte("v")})
+	}
+	img := tableImage(t, opts, entries, nil)
+	golden := goldenFile(t, "testdata/v1-prefix.sst", img)
+	if !bytes.Equal(img, golden) {
+		t.Errorf("the writer's bytes have changed:\n%s", hex.Dump(img))
+	}
+	r, err := Open(&image{b: golden}, "v1-prefix.sst", ReaderOptions{ExpectID: opts.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := r.Properties()
+	if told, err := checkDamaged(golden, nil, 0, entries, nil, &p); told || err != nil {
+		t.Fatal(told, err)
+	}
+	if p.Keyspace != 300 || p.FilterKeys != 4 || p.FilterPrefixes != 2 || p.PrefixExtractor != slash.Name() {
+		t.Errorf("%+v", p)
+	}
+	for prefix, want := range map[string]bool{"fruit/": true, "tree/": true, "herb/": false, "none": false, "tree/oak": false} {
+		if got := r.MayHavePrefix([]byte(prefix), slash.Name()); got != want {
+			t.Errorf("prefix %q: %v", prefix, got)
+		}
+	}
+	page, err := os.ReadFile(formatPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	props := golden[r.sections[sectionProperties].offset:]
+	name := appendField(nil, propPrefixExtractor, []byte(slash.Name()))
+	for _, field := range [][]byte{appendNumber(nil, propKeyspace, 300), name, appendNumber(nil, propFilterPrefixes, 2)} {
+		if !bytes.Contains(props, field) || !strings.Contains(string(page), fmt.Sprintf("% x", field)) {
+			t.Errorf("% x is not in the table or not on the page", field)
+		}
 	}
 }
 

@@ -51,6 +51,11 @@ type Properties struct {
 	FilterKeys  uint64 // distinct user keys in the filter
 	Compression compress.Kind
 
+	// PrefixExtractor is the name of the extractor whose prefixes the filter
+	// holds too, "" if there is none.
+	PrefixExtractor string
+	FilterPrefixes  uint64 // distinct prefixes in the filter
+
 	// Vlogs is how many bytes of records entries point at, by logical
 	// value-log file. nil if there are none.
 	Vlogs map[base.FileNum]uint64
@@ -83,6 +88,8 @@ const (
 	propCompression
 	propVlogs    // pairs of uvarints: logical file, bytes; files ascend
 	propKeyspace // absent in tables from before there were keyspaces
+	propPrefixExtractor
+	propFilterPrefixes
 )
 
 // number is a numeric field of Properties.
@@ -100,6 +107,7 @@ func (p *Properties) numbers() []number {
 		{propExpiring, &p.Expiring}, {propExpiryMin, &p.ExpiryMin}, {propExpiryMax, &p.ExpiryMax},
 		{propChunks, &p.Chunks}, {propDataBlocks, &p.DataBlocks}, {propRawBytes, &p.RawBytes},
 		{propStoredBytes, &p.StoredBytes}, {propFilterKeys, &p.FilterKeys},
+		{propFilterPrefixes, &p.FilterPrefixes},
 	}
 }
 
@@ -120,6 +128,9 @@ func (p *Properties) append(dst []byte) []byte {
 	dst = appendNumber(dst, propCompression, uint64(p.Compression))
 	if p.Keyspace != 0 {
 		dst = appendNumber(dst, propKeyspace, uint64(p.Keyspace))
+	}
+	if p.PrefixExtractor != "" {
+		dst = appendField(dst, propPrefixExtractor, []byte(p.PrefixExtractor))
 	}
 	if len(p.Vlogs) > 0 {
 		var b []byte
@@ -171,6 +182,9 @@ func (p *Properties) decodeField(tag uint64, field []byte, numbers []number) boo
 		return true
 	case propLargest:
 		p.Largest = append([]byte{}, field...)
+		return true
+	case propPrefixExtractor:
+		p.PrefixExtractor = string(field)
 		return true
 	case propVlogs:
 		return p.decodeVlogs(field)

@@ -19,6 +19,10 @@ type ReaderOptions struct {
 	Codec    *compress.Codec // nil: a new one
 	ExpectID uint64          // from the MANIFEST; 0: whatever the file says
 	FileNum  base.FileNum    // names the table in the cache; unique there
+
+	// Prefix lets Verify check the prefixes in filters that it made. Those of
+	// the ready-made extractors are checked in any case.
+	Prefix base.PrefixExtractor
 }
 
 // Reader reads one table. It is safe for concurrent use; Close must come after
@@ -37,6 +41,7 @@ type Reader struct {
 	filter    filter.Filter
 	hasFilter bool
 	filterErr error
+	extractor base.PrefixExtractor // from the options; may be nil
 	sections  [sectionCount]handle
 	rangeDels *rangedel.Set
 	delBytes  int64
@@ -51,7 +56,7 @@ type Reader struct {
 // the file system reports, wrapped. A damaged filter is no error, see
 // FilterDamage; one that the file system cannot read is.
 func Open(f vfs.File, name string, opts ReaderOptions) (*Reader, error) {
-	r := &Reader{f: f, name: name, num: uint64(opts.FileNum), cache: opts.Cache, codec: opts.Codec}
+	r := &Reader{f: f, name: name, num: uint64(opts.FileNum), cache: opts.Cache, codec: opts.Codec, extractor: opts.Prefix}
 	if r.codec == nil {
 		r.codec = compress.NewCodec()
 	}

@@ -99,6 +99,7 @@ func exercise(img []byte) {
 		var res Result
 		_, _ = r.Lookup([]byte(key), 0, base.SeqNumMax, &res)
 		res.Release()
+		r.MayHavePrefix([]byte(key), r.Properties().PrefixExtractor)
 	}
 	_ = r.Close()
 }
@@ -186,7 +187,7 @@ func FuzzIndex(f *testing.F) {
 
 func FuzzProperties(f *testing.F) {
 	p := Properties{Meta: Meta{Smallest: []byte("a"), Largest: []byte("b"), Entries: 3, SeqMax: 9, Keyspace: 300},
-		Vlogs: map[base.FileNum]uint64{3: 4, 5: 6}}
+		Vlogs: map[base.FileNum]uint64{3: 4, 5: 6}, PrefixExtractor: "cordwood.prefix.fixed.8", FilterPrefixes: 2}
 	f.Add(p.append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, ok := decodeProperties(b)
@@ -194,7 +195,8 @@ func FuzzProperties(f *testing.F) {
 			return
 		}
 		again, ok := decodeProperties(p.append(nil))
-		if !ok || again.Entries != p.Entries || !bytes.Equal(again.Smallest, p.Smallest) || len(again.Vlogs) != len(p.Vlogs) || again.Keyspace != p.Keyspace {
+		if !ok || again.Entries != p.Entries || !bytes.Equal(again.Smallest, p.Smallest) || len(again.Vlogs) != len(p.Vlogs) || again.Keyspace != p.Keyspace ||
+			again.PrefixExtractor != p.PrefixExtractor || again.FilterPrefixes != p.FilterPrefixes {
 			t.Fatalf("%+v became %+v", p, again)
 		}
 	})

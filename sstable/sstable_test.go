@@ -171,6 +171,8 @@ func randomOptions(rng *rand.Rand) WriterOptions {
 		FilterBitsPerKey: []float64{0, 10}[rng.IntN(2)],
 		Compression:      compress.Kind(rng.IntN(2)),
 		ID:               rng.Uint64(),
+		Keyspace:         rng.Uint32() >> rng.IntN(32),
+		Prefix:           []base.PrefixExtractor{nil, base.FixedPrefix(2), base.DelimitedPrefix('b')}[rng.IntN(3)],
 	}
 }
 

@@ -7,13 +7,12 @@ import (
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/compress"
-	"github.com/cordwood-db/cordwood/internal/filter"
 )
 
 // Verify reads the whole table from the file, past the cache, and checks every
 // checksum, the order of the keys, that separators separate, that the filter
-// knows every key, and that counts are what the properties say. It ends early
-// with ctx's error.
+// knows every key and, where their extractor is known, every prefix, and that
+// counts are what the properties say. It ends early with ctx's error.
 //
 // Errors: *base.CorruptionError for the first damage; what the file system
 // reports, wrapped.
@@ -38,6 +37,7 @@ func (r *Reader) Verify(ctx context.Context) error {
 func (r *Reader) verifyEntries(ctx context.Context) (err error) {
 	it := r.newIter(IterOptions{Readahead: true})
 	defer it.Close() // its error is Err's
+	prefixes := r.prefixExtractor()
 	var (
 		last  base.InternalKey
 		stats collector
@@ -57,8 +57,8 @@ func (r *Reader) verifyEntries(ctx context.Context) (err error) {
 			return r.corrupt(h.offset, "keys out of order")
 		case !it.inBlock(key.User, key.Trailer):
 			return r.corrupt(h.offset, "key outside its block's separators")
-		case r.hasFilter && !r.filter.MayContain(filter.Hash(key.User)):
-			return r.corrupt(r.sections[sectionFilter].offset, "filter does not know a key")
+		case !r.filterKnows(key.User, prefixes):
+			return r.corrupt(r.sections[sectionFilter].offset, "filter does not know a key or its prefix")
 		}
 		if _, at, same, _ := it.cur.b.search(key.User, key.Trailer); !same || at != it.cur.at {
 			return r.corrupt(h.offset, "a search does not find a key of the block")
@@ -87,8 +87,8 @@ func (r *Reader) verifyProperties(got *Properties) error {
 			got.Smallest, got.Largest, want.Smallest, want.Largest)
 	}
 	// What only the writer can count.
-	got.Chunks, got.DataBlocks, got.RawBytes, got.StoredBytes, got.FilterKeys =
-		want.Chunks, want.DataBlocks, want.RawBytes, want.StoredBytes, want.FilterKeys
+	got.Chunks, got.DataBlocks, got.RawBytes, got.StoredBytes, got.FilterKeys, got.FilterPrefixes =
+		want.Chunks, want.DataBlocks, want.RawBytes, want.StoredBytes, want.FilterKeys, want.FilterPrefixes
 	counted := got.numbers()
 	for i, n := range want.numbers() {
 		if *counted[i].v != *n.v {

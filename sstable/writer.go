@@ -7,7 +7,6 @@ import (
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/compress"
-	"github.com/cordwood-db/cordwood/internal/filter"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -38,11 +37,15 @@ type WriterOptions struct {
 	BlockBytes       int     // target for a data block before compression: 1 byte to 16 MiB, 8 KiB
 	ChunkBytes       int     // bound for a chunk as stored: up to 4 MiB, 1 MiB
 	RestartInterval  int     // entries from one restart point to the next: up to 128, 16
-	FilterBitsPerKey float64 // 0: no filter
+	FilterBitsPerKey float64 // and per prefix; 0: no filter
 	Compression      compress.Kind
 	Keyspace         uint32 // stored in the properties
 	ID               uint64 // random; binds every checksum
 	Codec            *compress.Codec
+
+	// Prefix finds the prefixes of keys that the filter holds too. nil: none.
+	// If it breaks the rules of a PrefixExtractor, the table has none either.
+	Prefix base.PrefixExtractor
 }
 
 func (o WriterOptions) withDefaults() WriterOptions {
@@ -74,7 +77,7 @@ type Writer struct {
 	top        indexBuilder
 	pending    handle // a block already written that still needs a separator
 
-	filter filter.Builder
+	filter filterBuilder
 	stats  collector
 	stream compress.Stream // compresses the data blocks
 
@@ -97,6 +100,7 @@ func NewWriter(f vfs.File, name string, opts WriterOptions) *Writer {
 		opts:      opts,
 		block:     blockBuilder{interval: opts.RestartInterval},
 		rangeDels: blockBuilder{interval: 1},
+		filter:    filterBuilder{extractor: opts.Prefix},
 	}
 }
 
@@ -120,7 +124,7 @@ func (w *Writer) Add(key base.InternalKey, payload []byte) error {
 		return w.fail(fmt.Errorf("sstable: add to %s: %w", w.name, err))
 	}
 	if w.opts.FilterBitsPerKey > 0 && (!w.hasLast || shared < len(key.User) || shared < len(w.last.User)) {
-		w.filter.Add(filter.Hash(key.User))
+		w.filter.add(key.User, shared)
 	}
 	if w.pending.length != 0 {
 		w.indexPending(key)
@@ -231,7 +235,7 @@ func (w *Writer) writeSections(ft *footer) {
 	p.Compression, p.Keyspace = w.opts.Compression, w.opts.Keyspace
 	ft.sections[sectionFilter].offset = w.out.offset()
 	if w.opts.FilterBitsPerKey > 0 && w.filter.Len() > 0 {
-		p.FilterKeys = uint64(w.filter.Len())
+		w.filter.describe(p)
 		ft.sections[sectionFilter] = w.writeSection(w.filter.Finish(nil, w.opts.FilterBitsPerKey), compress.None)
 	}
 	ft.sections[sectionRangeDels].offset = w.out.offset()

@@ -1,6 +1,6 @@
 // Package base holds the vocabulary that every other package speaks: sequence
 // numbers, kinds, internal keys, value pointers, file names, the encoding of a
-// batch of operations, merge operators and the error types.
+// batch of operations, merge operators, prefix extractors and the error types.
 //
 // # Nouns
 //
@@ -14,6 +14,8 @@
 //     trailers descend: the newest version of a key comes first.
 //   - A payload is what is stored under an internal key: an optional expiry,
 //     then the value itself or the encoding of a [Pointer] into the value log.
+//   - A prefix of a key is what a [PrefixExtractor] finds in it: filters of
+//     tables remember prefixes beside keys.
 //   - A [Pointer] names a logical value-log file, an offset in it as first
 //     written, and lengths. It never changes, wherever garbage collection
 //     moves the bytes.

@@ -3,7 +3,8 @@
 //
 // # Nouns
 //
-//   - A hash is the 64-bit hash of a whole user key, by [Hash].
+//   - A hash is the 64-bit hash of a whole user key, by [Hash], or of a prefix
+//     that keys have, by [HashPrefix]. One filter may hold both.
 //   - A [Builder] collects the hashes of a table's keys and writes the filter.
 //   - A [Filter] reads one in place.
 //

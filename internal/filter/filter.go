@@ -26,6 +26,9 @@ const (
 	// ratio and of the square root of two.
 	probeMul1 = 0x9e3779b97f4a7c15
 	probeMul2 = 0x6a09e667f3bcc909
+
+	// Odd, and from the square root of three.
+	prefixMul = 0xbb67ae8584caa73b
 )
 
 // What Open refuses.
@@ -37,6 +40,14 @@ var (
 // Hash returns the hash of a user key under which it is added and looked up:
 // xxHash64. Part of the file format.
 func Hash(key []byte) uint64 { return xxhash.Sum64(key) }
+
+// HashPrefix returns the hash of a prefix of keys. It is another one than that
+// of a key of the same bytes, which says nothing about the keys that begin with
+// it: the hash of that key, mixed by a bijection. Part of the file format.
+func HashPrefix(prefix []byte) uint64 {
+	h := xxhash.Sum64(prefix)
+	return (h ^ h>>32) * prefixMul
+}
 
 // Filter is a filter inside the bytes given to Open, which it aliases. The
 // zero Filter is empty: it contains nothing.

@@ -197,6 +197,25 @@ func TestOpenRefusesWhatFinishDidNotWrite(t *testing.T) {
 	}
 }
 
+// A prefix and a key of the same bytes have nothing to do with each other.
+func TestPrefixesAreNoKeys(t *testing.T) {
+	keys := mustOpen(t, build(keyHashes("k", 20_000), 10))
+	found := 0
+	var key []byte
+	for i := range 20_000 {
+		key = fmt.Appendf(key[:0], "k%08d", i)
+		if keys.MayContain(HashPrefix(key)) {
+			found++
+		}
+	}
+	if found > 400 {
+		t.Errorf("%d of 20,000 keys are found as prefixes", found)
+	}
+	if got := HashPrefix([]byte("apple")); got != 0x76a48586a7ee08aa {
+		t.Errorf("the hash of a prefix has changed: %#x", got)
+	}
+}
+
 // TestFormatIsStable decodes and rebuilds the worked example of
 // docs/format/filter.md.
 func TestFormatIsStable(t *testing.T) {
