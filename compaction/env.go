@@ -26,7 +26,8 @@ type Env struct {
 	// Tables opens input tables; only Run needs it.
 	Tables *sstable.TableCache
 
-	// Writer is how tables are written; its ID is set from NewID.
+	// Writer is how tables are written; its ID is set from NewID, its Keyspace
+	// from the one above.
 	Writer sstable.WriterOptions
 
 	// Merge combines merge operands; nil leaves them as they are.

@@ -58,6 +58,11 @@ func TestTablesStayInTheirKeyspace(t *testing.T) {
 	if err != nil || out.Tables[0].Keyspace != 9 {
 		t.Errorf("%v: flushed to keyspace %d", err, out.Tables[0].Keyspace)
 	}
+	h, err := env.Tables.Get(out.Tables[0].Num, out.Tables[0].ID)
+	if err != nil || h.Properties().Keyspace != 9 {
+		t.Fatalf("%v: the properties name another keyspace", err)
+	}
+	h.Release()
 	other := inKeyspace(next, 8)
 	if _, _, err := Run(context.Background(), env, other, plan, nil, 0); err == nil {
 		t.Error("a plan was run on another keyspace")
@@ -164,6 +169,25 @@ func TestDroppedKeyspaceEndsWithoutTables(t *testing.T) {
 		if len(gone) != max(len(all)-1, 0) || len(all) > 0 && gone[all[0].Num] {
 			t.Fatalf("%d of %d tables are gone", len(gone), len(all))
 		}
+	}
+}
+
+func TestDropTakesSoManyTablesAtOnce(t *testing.T) {
+	tree := &manifest.Tree{Keyspace: manifest.Keyspace{Num: 1, Name: "x", Dropped: true}}
+	for i := range 150 {
+		key := fmt.Appendf(nil, "%03d", i)
+		tree.Levels[2+i%2] = append(tree.Levels[2+i%2], &manifest.TableMeta{Num: base.FileNum(i + 1), Size: 1, Keyspace: 1, Smallest: key, Largest: key})
+	}
+	var busy Busy
+	var counts []int
+	for plan := PickDropped(tree, busy); plan != nil; plan = PickDropped(tree, busy) {
+		count := 0
+		plan.Tables(func(int, *manifest.TableMeta) { count++ })
+		counts = append(counts, count)
+		busy.Plans = append(busy.Plans, plan)
+	}
+	if !slices.Equal(counts, []int{64, 64, 22}) {
+		t.Errorf("plans of %v tables", counts)
 	}
 }
 

@@ -170,7 +170,7 @@ func (o *outputs) open() error {
 	}
 	o.created = append(o.created, path)
 	opts := o.env.Writer
-	opts.ID = o.env.NewID()
+	opts.ID, opts.Keyspace = o.env.NewID(), o.env.Keyspace
 	o.file, o.num, o.w = file, num, sstable.NewWriter(file, name, opts)
 	return nil
 }

@@ -137,8 +137,18 @@ func (k *keyspaceCheck) add(ks *Keyspace, next, given uint32) error {
 		}
 		k.names[ks.Name] = true
 	}
-	k.change.tree(ks.Num).keyspace = new(*ks)
+	facts := new(*ks)
+	facts.Settings = orNil(facts.Settings)
+	k.change.tree(ks.Num).keyspace = facts
 	return nil
+}
+
+// orNil makes empty settings nil, so that equal ones look the same.
+func orNil(settings []byte) []byte {
+	if len(settings) == 0 {
+		return nil
+	}
+	return settings
 }
 
 // alter changes facts of a keyspace, each of them once in an edit.
@@ -158,7 +168,7 @@ func (k *keyspaceCheck) alter(kc KeyspaceChange, done map[uint32]KeyspaceChange)
 		if was.Settings != nil {
 			return editErrorf("keyspace %d gets two settings", kc.Num)
 		}
-		facts.Settings, was.Settings = kc.Settings, kc.Settings
+		facts.Settings, was.Settings = orNil(kc.Settings), kc.Settings
 	}
 	done[kc.Num] = was
 	return nil

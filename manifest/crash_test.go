@@ -28,7 +28,7 @@ type engine struct {
 
 const (
 	noDatabase = "no database"
-	emptyState = "horizon 0\nsegment 0 seq 0\n" // of a new one
+	emptyState = "horizon 0\nsegment 0 seq 0 keyspaces 1\n" // of a new one
 )
 
 func newEngine(fs vfs.FS, seed uint64) *engine {
@@ -141,18 +141,26 @@ func wouldBe(s *Set, e *Edit) string {
 	if err != nil {
 		return "refused"
 	}
-	return dumpVersion(next) + dumpCounters(ch.minSegment, ch.lastSeq)
+	return dumpVersion(next) + dumpCounters(ch.minSegment, ch.lastSeq, ch.nextKeyspace)
 }
 
 // step is a flush, a compaction, or the collection of a value-log file.
 func (g *engine) step() error {
 	v := g.set.Current()
 	e := &Edit{MinSegment: new(g.set.MinSegment() + 1)}
-	tables := v.Trees[0].Levels[2]
+	trees := v.Trees
+	tree := trees[g.rng.IntN(len(trees))]
+	tables := tree.Levels[2]
 	vlogs := v.Vlogs
 	v.Unref()
 	num := g.set.NewFileNum()
-	switch kind := g.rng.IntN(4); {
+	switch kind := g.rng.IntN(7); {
+	case kind == 4 && len(trees) < 4:
+		e.KeyspacesAdded = []Keyspace{{Num: g.set.NewKeyspaceNum(), Name: fmt.Sprint("ks", num), Settings: []byte{1}}}
+	case kind == 5 && trees[len(trees)-1].Num > 0:
+		endKeyspace(trees[len(trees)-1], e)
+	case kind == 6:
+		e.KeyspacesChanged = []KeyspaceChange{{Num: trees[len(trees)-1].Num, MergeOperator: new(fmt.Sprint("op", num))}}
 	case kind == 0 && len(vlogs) > 0:
 		m := vlogs[g.rng.IntN(len(vlogs))]
 		if err := g.writeFile(base.FileVlog, num, 400); err != nil {
@@ -170,6 +178,7 @@ func (g *engine) step() error {
 	default:
 		key := fmt.Sprintf("%03d", num)
 		meta := table(num, key, key, base.SeqNum(num)*10)
+		meta.Keyspace = tree.Num
 		if err := g.writeFile(base.FileTable, num, int(meta.Size)); err != nil {
 			return err
 		}
@@ -185,6 +194,20 @@ func (g *engine) step() error {
 		return err
 	}
 	return g.apply(e)
+}
+
+// endKeyspace drops a keyspace, or, if that was done before, its tables and it.
+func endKeyspace(tree *Tree, e *Edit) {
+	if !tree.Dropped {
+		e.KeyspacesDropped = []uint32{tree.Num}
+		return
+	}
+	for level, tables := range tree.Levels {
+		for _, m := range tables {
+			e.Deleted = append(e.Deleted, DeletedTable{level, m.Num})
+		}
+	}
+	e.KeyspacesRemoved = []uint32{tree.Num}
 }
 
 // run is the script: edits, with a restart now and then.

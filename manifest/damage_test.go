@@ -58,10 +58,17 @@ func damageDatabase(t testing.TB) (mem *vfs.Mem, manifest, state string) {
 	for i := range 4 {
 		n := s.NewFileNum()
 		key := fmt.Sprintf("key%d", i)
-		mustApply(t, s, &Edit{
+		e := &Edit{
 			Added:     []AddedTable{add(1, table(n, key, key, 1))},
 			VlogAdded: []VlogMeta{{Logical: n, Physical: n, PhysicalID: 8}},
-		})
+		}
+		if i != 2 {
+			e.KeyspacesAdded = []Keyspace{{Num: s.NewKeyspaceNum(), Name: key, Settings: []byte(key)}}
+			other := table(s.NewFileNum(), key, key, 1)
+			other.Keyspace = e.KeyspacesAdded[0].Num
+			e.Added = append(e.Added, add(2, other))
+		}
+		mustApply(t, s, e)
 		if i == 1 {
 			s.Close()
 			s, _ = mustLoad(t, mem)

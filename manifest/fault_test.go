@@ -40,7 +40,15 @@ func (r *faulted) step() {
 	if tables := v.Trees[0].Levels[1]; len(tables) > 2 {
 		e.Deleted = []DeletedTable{{1, tables[0].Num}}
 	}
-	v.Unref()
+	last := v.Trees[len(v.Trees)-1]
+	meta.Keyspace = last.Num
+	switch v.Unref(); {
+	case last.Num > 0 && n%3 == 0:
+		meta.Keyspace = 0
+		endKeyspace(last, e)
+	case n%3 == 1:
+		e.KeyspacesAdded = []Keyspace{{Num: r.set.NewKeyspaceNum(), Name: key}}
+	}
 	next := wouldBe(r.set, e)
 	v, err := r.set.Apply(e, nil)
 	_, uncertain := errors.AsType[*UncertainError](err)

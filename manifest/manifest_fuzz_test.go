@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/cordwood-db/cordwood/internal/base"
@@ -69,6 +70,17 @@ func FuzzLoadRecords(f *testing.F) {
 	f.Add(append(framed(recordSnapshot, one), framed(recordEdit, two)...))
 	f.Add(append(framed(recordSnapshot, &Edit{}), recordProof, 0, 0))
 	f.Add(framed(recordSnapshot, fullEdit()))
+	here, there := table(4, "a", "c", 1), table(5, "b", "d", 1)
+	there.Keyspace = 2
+	three := &Edit{
+		KeyspacesAdded:   []Keyspace{{Num: 2, Name: "a", Settings: []byte("s")}, {Num: 3, Name: "b", Dropped: true}},
+		KeyspacesChanged: []KeyspaceChange{{MergeOperator: new("sum")}, {Settings: []byte("x")}},
+		Added:            []AddedTable{add(1, here), add(1, there)},
+		NextKeyspace:     9,
+	}
+	four := &Edit{KeyspacesDropped: []uint32{2}, KeyspacesAdded: []Keyspace{{Num: 9, Name: "a"}}, KeyspacesRemoved: []uint32{3}}
+	five := &Edit{Deleted: []DeletedTable{{1, 5}}, KeyspacesRemoved: []uint32{2}}
+	f.Add(slices.Concat(framed(recordSnapshot, three), framed(recordEdit, four), framed(recordEdit, five)))
 	f.Fuzz(func(t *testing.T, b []byte) { loadAndGoOn(t, frame(t, b)) })
 }
 

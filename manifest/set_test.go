@@ -81,11 +81,11 @@ func add(level int, t *TableMeta) AddedTable { return AddedTable{level, t} }
 func dump(s *Set) string {
 	v := s.Current()
 	defer v.Unref()
-	return dumpVersion(v) + dumpCounters(s.MinSegment(), s.LastSeq())
+	return dumpVersion(v) + dumpCounters(s.MinSegment(), s.LastSeq(), s.catalog.nextKeyspace)
 }
 
-func dumpCounters(segment base.SegmentNum, seq base.SeqNum) string {
-	return fmt.Sprintf("segment %d seq %d\n", segment, seq)
+func dumpCounters(segment base.SegmentNum, seq base.SeqNum, keyspace uint32) string {
+	return fmt.Sprintf("segment %d seq %d keyspaces %d\n", segment, seq, keyspace)
 }
 
 func dumpVersion(v *Version) string {

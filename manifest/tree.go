@@ -20,7 +20,8 @@ type Keyspace struct {
 	// tables and in the WAL are meant for; empty if none was ever recorded.
 	MergeOperator string
 
-	// Settings are the engine's: opaque here. They must not be changed.
+	// Settings are the engine's, opaque here, nil if there are none. They must
+	// not be changed.
 	Settings []byte
 }
 

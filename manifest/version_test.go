@@ -95,6 +95,20 @@ func TestCheckFindsWhatMustNotBe(t *testing.T) {
 		v.Trees[0].Levels[level] = tables
 		return v
 	}
+	keyspaces := func(ks ...Keyspace) *Version {
+		v := &Version{}
+		for _, k := range ks {
+			v.Trees = append(v.Trees, &Tree{Keyspace: k})
+		}
+		return v
+	}
+	inBoth := keyspaces(Keyspace{}, Keyspace{Num: 1, Name: "a"})
+	copied := *older
+	copied.Keyspace = 1
+	inBoth.Trees[0].Levels[1] = []*TableMeta{older}
+	inBoth.Trees[1].Levels[1] = []*TableMeta{&copied}
+	stray := keyspaces(Keyspace{}, Keyspace{Num: 1, Name: "a"})
+	stray.Trees[1].Levels[1] = []*TableMeta{older}
 	badSum := levels(1, older)
 	badSum.Trees[0].indexed = true
 	vlogs := func(metas ...*VlogMeta) *Version {
@@ -107,6 +121,16 @@ func TestCheckFindsWhatMustNotBe(t *testing.T) {
 	twice := levels(1, older)
 	twice.Trees[0].Levels[2] = []*TableMeta{older}
 	for name, v := range map[string]*Version{
+		"no default":        keyspaces(Keyspace{Num: 1, Name: "a"}),
+		"no tree":           keyspaces(),
+		"default dropped":   keyspaces(Keyspace{Dropped: true}),
+		"default named":     keyspaces(Keyspace{Name: "a"}),
+		"no name":           keyspaces(Keyspace{}, Keyspace{Num: 1}),
+		"one name":          keyspaces(Keyspace{}, Keyspace{Num: 1, Name: "a"}, Keyspace{Num: 2, Name: "a"}),
+		"keyspace order":    keyspaces(Keyspace{}, Keyspace{Num: 2, Name: "a"}, Keyspace{Num: 1, Name: "b"}),
+		"keyspace twice":    keyspaces(Keyspace{}, Keyspace{Num: 2, Name: "a"}, Keyspace{Num: 2, Name: "b"}),
+		"in two keyspaces":  inBoth,
+		"stray":             stray,
 		"overlap":           levels(1, older, newer),
 		"order":             levels(1, table(2, "x", "y", 1), older),
 		"twice":             twice,
@@ -126,6 +150,8 @@ func TestCheckFindsWhatMustNotBe(t *testing.T) {
 		}
 	}
 	for name, v := range map[string]*Version{
+		"one name, dropped": keyspaces(Keyspace{}, Keyspace{Num: 1, Name: "a", Dropped: true},
+			Keyspace{Num: 2, Name: "a"}, Keyspace{Num: 3, Name: "a", Dropped: true}),
 		"empty": oneTree(), "disjoint": levels(0, newer, table(1, "x", "y", 1)),
 		"disjoint seqs": levels(0, table(2, "b", "d", 11), older), "zeroed seqs": levels(0, zeroed, older),
 	} {
@@ -155,9 +181,16 @@ func TestPatchedVersionEqualsOneBuiltAnew(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	mem := newMem(t)
 	s := mustCreate(t, mem)
-	var applied, refused int
-	for i := range 600 {
-		v, err := s.Apply(randomEdit(s, rng), nil)
+	var applied, refused, removed int
+	for i := range 800 {
+		e := randomEdit(s, rng)
+		before := s.Current()
+		v, err := s.Apply(e, nil)
+		if err == nil {
+			removed += len(e.KeyspacesRemoved)
+			checkShared(t, e, before, v)
+		}
+		before.Unref()
 		if err != nil {
 			if _, ok := err.(*EditError); !ok {
 				t.Fatalf("edit %d: %v", i, err)
@@ -175,8 +208,8 @@ func TestPatchedVersionEqualsOneBuiltAnew(t *testing.T) {
 		v.Unref()
 		s.Obsolete()
 	}
-	if applied < 100 || refused < 20 {
-		t.Errorf("%d applied, %d refused", applied, refused)
+	if applied < 100 || refused < 20 || removed < 3 {
+		t.Errorf("%d applied, %d refused, %d keyspaces removed", applied, refused, removed)
 	}
 	loaded, _ := mustLoad(t, mem)
 	if dump(loaded) != dump(s) {
@@ -186,10 +219,8 @@ func TestPatchedVersionEqualsOneBuiltAnew(t *testing.T) {
 	v := s.Current()
 	defer v.Unref()
 	want := map[FileRef]struct{}{{base.FileManifest, s.log.num}: {}}
-	for _, tables := range v.Trees[0].Levels {
-		for _, m := range tables {
-			want[FileRef{base.FileTable, m.Num}] = struct{}{}
-		}
+	for _, m := range v.Tables() {
+		want[FileRef{base.FileTable, m.Num}] = struct{}{}
 	}
 	for _, m := range v.Vlogs {
 		want[FileRef{base.FileVlog, m.Physical}] = struct{}{}
@@ -199,13 +230,44 @@ func TestPatchedVersionEqualsOneBuiltAnew(t *testing.T) {
 	}
 }
 
+// checkShared: a tree is the same value if and only if the edit left it alone.
+func checkShared(t *testing.T, e *Edit, before, after *Version) {
+	t.Helper()
+	touched := map[uint32]bool{}
+	for _, a := range e.Added {
+		touched[a.Meta.Keyspace] = true
+	}
+	for _, m := range before.Tables() {
+		if slices.ContainsFunc(e.Deleted, func(d DeletedTable) bool { return d.Num == m.Num }) {
+			touched[m.Keyspace] = true
+		}
+	}
+	for _, num := range e.KeyspacesDropped {
+		touched[num] = true
+	}
+	for _, kc := range e.KeyspacesChanged {
+		touched[kc.Num] = true
+	}
+	for _, tree := range before.Trees {
+		now := after.Tree(tree.Num)
+		if removed := slices.Contains(e.KeyspacesRemoved, tree.Num); removed != (now == nil) {
+			t.Fatalf("keyspace %d: removed %v, but it is %v", tree.Num, removed, now)
+		}
+		if now != nil && touched[tree.Num] == (now == tree) {
+			t.Fatalf("keyspace %d: touched %v, but shared %v", tree.Num, touched[tree.Num], now == tree)
+		}
+	}
+}
+
 func randomEdit(s *Set, rng *rand.Rand) *Edit {
 	v := s.Current()
 	defer v.Unref()
 	e := &Edit{}
+	randomKeyspaces(s, rng, v, e)
 	for range rng.IntN(4) {
 		level := rng.IntN(3)
-		if tables := v.Trees[0].Levels[level]; len(tables) > 0 {
+		tree := v.Trees[rng.IntN(len(v.Trees))]
+		if tables := tree.Levels[level]; len(tables) > 0 {
 			m := tables[rng.IntN(len(tables))]
 			e.Deleted = append(e.Deleted, DeletedTable{level, m.Num})
 			if rng.IntN(3) == 0 {
@@ -222,6 +284,10 @@ func randomEdit(s *Set, rng *rand.Rand) *Edit {
 			a, b = b, a
 		}
 		m := table(s.NewFileNum(), string(a), string(b), base.SeqNum(rng.IntN(1000)))
+		m.Keyspace = v.Trees[rng.IntN(len(v.Trees))].Num
+		if rng.IntN(40) == 0 {
+			m.Keyspace = uint32(rng.IntN(20))
+		}
 		m.LargestExclusive = !bytes.Equal(a, b) && rng.IntN(3) == 0
 		e.Added = append(e.Added, add(rng.IntN(3), m))
 	}
@@ -245,6 +311,34 @@ func randomEdit(s *Set, rng *rand.Rand) *Edit {
 		}
 	}
 	return e
+}
+
+// randomKeyspaces now and then adds, drops, changes or removes a keyspace.
+func randomKeyspaces(s *Set, rng *rand.Rand, v *Version, e *Edit) {
+	tree := v.Trees[rng.IntN(len(v.Trees))]
+	switch rng.IntN(12) {
+	case 0:
+		e.KeyspacesAdded = []Keyspace{{Num: s.NewKeyspaceNum(), Name: fmt.Sprint("ks", rng.IntN(6))}}
+	case 1:
+		e.KeyspacesDropped = []uint32{tree.Num} // the default one now and then
+	case 2:
+		e.KeyspacesChanged = []KeyspaceChange{{Num: tree.Num, Settings: []byte{byte(rng.IntN(3))}}}
+	case 3, 4, 5:
+		for _, tree := range v.Trees {
+			if !tree.Dropped {
+				continue
+			}
+			e.KeyspacesRemoved = []uint32{tree.Num}
+			for level, tables := range tree.Levels {
+				for _, m := range tables {
+					if rng.IntN(20) > 0 { // else the edit does not fit
+						e.Deleted = append(e.Deleted, DeletedTable{level, m.Num})
+					}
+				}
+			}
+			break
+		}
+	}
 }
 
 func TestVlogOfAVersionMadeByHand(t *testing.T) {
