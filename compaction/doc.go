@@ -106,8 +106,9 @@
 //  22. The pointer of a value that is dropped or changed counts by 8, once, and
 //     is told to OnDrop. Keep leaves an entry as it is, byte for byte.
 //  23. The value log is read only if the filter asks for a value that is there,
-//     and once for it then. A value that cannot be read fails the run, whatever
-//     the filter makes of that: damage is a CorruptionError.
+//     and once for it then. A value that is damaged or missing stays as it is,
+//     whatever the filter makes of that: a flush that failed for it would fail
+//     for ever. Any other failure to read one fails the run.
 //  24. An error of the filter, a panic, an unknown decision and a value over the
 //     limit fail the run by 13, as a [FilterError].
 //  25. By 10 a value that was dropped counts as the tombstone that it became.

@@ -77,7 +77,8 @@ func (e *FilterEntry) ValueSize() int {
 }
 
 // Value returns the value. One that is in the value log is read by the first
-// call. An error fails the run, whatever the filter decides.
+// call. After an error it does not matter what the filter decides: a damaged
+// value is kept as it is, for reads to report; any other error fails the run.
 func (e *FilterEntry) Value() ([]byte, error) {
 	if !e.atHand && e.failed == nil {
 		e.value, e.failed = e.load()
@@ -235,8 +236,19 @@ func (f *filter) consult(t base.Trailer, payload []byte) (base.Trailer, []byte, 
 	return base.MakeTrailer(t.SeqNum(), kind), replace, nil
 }
 
+// damaged reports whether a value is not there any more, rather than only out
+// of reach for now. A flush that failed for it would fail for ever.
+func damaged(err error) bool {
+	if _, ok := errors.AsType[*base.CorruptionError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[*base.MissingFileError](err)
+	return ok
+}
+
 // ask calls the filter for v.entry, and takes the entry away from it again. A
-// value that could not be read comes before anything that the filter says.
+// value that could not be read comes before anything that the filter says, but
+// for a failure of its own.
 func (v *valueFilter) ask() (d Decision, replace []byte, err error) {
 	e := &v.entry
 	err = guard(func() error {
@@ -252,11 +264,10 @@ func (v *valueFilter) ask() (d Decision, replace []byte, err error) {
 		}
 		return nil
 	})
-	if e.failed != nil {
-		if err == nil || errors.Is(err, e.failed) {
+	if fe, ok := errors.AsType[*FilterError](err); e.failed != nil && (err == nil || errors.Is(err, e.failed) || ok && fe.Panic != nil) {
+		d, err = Keep, nil
+		if !damaged(e.failed) {
 			err = e.failed
-		} else {
-			err = errors.Join(e.failed, err)
 		}
 	}
 	v.loaded += e.loaded
