@@ -2,9 +2,9 @@
 //
 // # Nouns
 //
-//   - [Pick] reads a version and says what to do next: a [Plan]. It is a pure
-//     function: no I/O, no clock, no state, the same answer for the same
-//     arguments.
+//   - [Pick] reads a tree, which is one keyspace with its tables, and says what
+//     to do next: a [Plan]. It is a pure function: no I/O, no clock, no state,
+//     the same answer for the same arguments.
 //   - [Run] carries a plan out and returns the version edit that makes its
 //     effect visible. Nothing changes before that edit is applied.
 //   - [WriteTables] turns one sorted input into tables. Flush and compaction
@@ -14,6 +14,8 @@
 //     snapshots. Two entries of one stripe are told apart by no reader.
 //   - The base level is the first level that L0 is compacted into. It moves up
 //     as the database grows.
+//   - [Urgency] says which of several trees is most in need; [PickDropped] empties
+//     the tree of a keyspace that was dropped.
 //   - The weight of a table is its size plus the value-log bytes it refers to.
 //
 // # Invariants of the entry filter
@@ -68,8 +70,9 @@
 //
 // # Invariants of plans
 //
-//  14. No table is in two plans at a time, and two plans whose key ranges
-//     overlap share no level other than L0.
+//  14. No table is in two plans at a time, and two plans of a keyspace whose key
+//     ranges overlap share no level other than L0. (A dropped keyspace has no
+//     readers to mind: there only the first half holds.)
 //  15. A plan that takes a table of L0 takes every older one that overlaps it
 //     or any other it takes. (Newer ones may stay.)
 //  16. A plan changes something: applying plans while no one writes comes to
