@@ -16,19 +16,22 @@
 //     when the record was written. It is what tells a torn tail from damage:
 //     an invalid record at or after every synced LSN may be the trace of a
 //     power loss; one before any of them is damage.
+//   - A limit is the LSN or offset that a [Reader] beside a [Writer] must not
+//     look behind, because bytes there may still change.
 //   - A [Tail] describes how a file ends: where its valid prefix stops, why,
 //     and what the records behind that point prove.
 //
 // # Concurrency
 //
-// A [Writer] belongs to one goroutine at a time. [Scan], [ReadHeader] and
+// A [Writer] and a [Reader] each belong to one goroutine at a time, and run
+// beside each other: what is before the limit does not change. [Scan], [ReadHeader] and
 // [Blank] keep no state and may run beside anything; they see a file as long
 // as it was when they started.
 //
 // # Invariants
 //
-//  1. A record is delivered only if both of its checksums hold and every
-//     record before it was delivered.
+//  1. A record is delivered only if both of its checksums hold, and by a Scan
+//     only if every record before it was delivered.
 //  2. Damage is never an I/O error and an I/O error is never damage.
 //  3. Time is linear in the file's size and memory is bounded by it, whatever
 //     the bytes are.

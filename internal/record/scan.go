@@ -223,10 +223,17 @@ type window struct {
 	spare []byte // the buffer before this one, to read the next step into
 }
 
+// has reports whether at would give the n bytes at off without reading.
+func (w *window) has(off int64, n int) bool {
+	i := off - w.base
+	return i >= 0 && i+int64(n) <= int64(len(w.buf))
+}
+
 // at returns the n bytes at off, which must be inside the file. They stay valid
 // until the next call.
 func (w *window) at(off int64, n int) ([]byte, error) {
-	if i := off - w.base; i >= 0 && i+int64(n) <= int64(len(w.buf)) {
+	if w.has(off, n) {
+		i := off - w.base
 		return w.buf[i : i+int64(n) : i+int64(n)], nil
 	}
 	chunk := w.chunk
