@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	iofs "io/fs"
@@ -12,18 +13,39 @@ import (
 
 // List returns the numbers of the segments in dir, ascending.
 func List(fs vfs.FS, dir string) ([]base.SegmentNum, error) {
+	sizes, err := Sizes(fs, dir)
+	if err != nil {
+		return nil, err
+	}
+	nums := make([]base.SegmentNum, 0, len(sizes))
+	for _, s := range sizes {
+		nums = append(nums, s.Num)
+	}
+	return nums, nil
+}
+
+// SegmentSize is a segment and what it takes on disk.
+type SegmentSize struct {
+	Num   base.SegmentNum
+	Bytes int64 // of the file, with what is preallocated
+}
+
+// Sizes returns the segments in dir and their sizes, by ascending number: to
+// keep as many as fit into some number of bytes.
+func Sizes(fs vfs.FS, dir string) ([]SegmentSize, error) {
 	infos, err := fs.List(dir)
 	if err != nil {
 		return nil, fmt.Errorf("wal: list %s: %w", dir, err)
 	}
-	var nums []base.SegmentNum
+	var sizes []SegmentSize
 	for _, info := range infos {
 		if kind, num := base.ParseFileName(info.Name); kind == base.FileWAL && !info.IsDir {
-			nums = append(nums, base.SegmentNum(num))
+			sizes = append(sizes, SegmentSize{Num: base.SegmentNum(num), Bytes: info.Size})
 		}
 	}
-	slices.Sort(nums) // names of more than six digits do not sort by number
-	return nums, nil
+	// Names of more than six digits do not sort by number.
+	slices.SortFunc(sizes, func(a, b SegmentSize) int { return cmp.Compare(a.Num, b.Num) })
+	return sizes, nil
 }
 
 // Remove removes the segments below before, oldest first, and returns how many

@@ -71,7 +71,7 @@ type Log struct {
 // Repair if there was a cut, left it: the segment before seg, if there is one,
 // ends at startLSN and holds nothing behind that.
 //
-// It first syncs the existing segments, since what a killed process wrote may
+// It first syncs the existing segments, retained ones too, since what a killed process wrote may
 // not be durable yet, then makes the new segment durable, and then seals its
 // predecessor. After an error that does not match ErrFailed nothing has
 // changed, and Create may be called again.

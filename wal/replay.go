@@ -47,6 +47,9 @@ type Cut struct {
 // A nil fn only checks. An error of fn that is not ErrCutHere ends the replay
 // and is returned as it is. Nothing is changed on disk.
 //
+// Segments below minSeg are not looked at: they may be retained, with gaps, or
+// have come back after a crash.
+//
 // Segment minSeg must exist. Only if minSeg is 0 may there be no segments at
 // all; the first one there is then starts the log, and must start at LSN 0.
 // (So a database should record the number of its first segment as soon as that

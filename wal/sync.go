@@ -54,7 +54,9 @@ func (l *Log) MarkSynced(lsn uint64) {
 
 // Retire lets go of segments below before, all of whose records are durable
 // elsewhere, so that they need not be synced and their files can be removed on
-// every platform. The active segment stays. It waits for a running Sync.
+// every platform. The active segment stays. It waits for a running Sync. Who
+// keeps the files for a Reader after a restart calls Sync first: what is let go
+// of unsynced may not outlive a power loss.
 func (l *Log) Retire(before base.SegmentNum) {
 	l.syncMu.Lock()
 	defer l.syncMu.Unlock()
