@@ -5,17 +5,38 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cordwood-db/cordwood/db"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
-// checkAll compares the whole store with a state.
-func checkAll(store *db.DB, want state, now time.Time) error {
+// checkAll compares the whole store, all its keyspaces, with a state.
+func (r *run) checkAll(store *db.DB, want world) error {
+	if names := store.Keyspaces(); !slices.Equal(names, r.names()) {
+		return fmt.Errorf("keyspaces %q, want %q", names, r.names())
+	}
+	if err := checkSpace(store, want[0], r.now); err != nil {
+		return err
+	}
+	for _, s := range r.spaces[1:] {
+		ks, err := store.Keyspace(s.name, &db.KeyspaceOptions{Merge: s.op, MustExist: true})
+		if err != nil {
+			return err
+		}
+		if err := checkSpace(ks, want[s.id], r.now); err != nil {
+			return fmt.Errorf("keyspace %d %q: %w", s.id, s.name, err)
+		}
+	}
+	return nil
+}
+
+// checkSpace compares a whole keyspace with a state.
+func checkSpace(from db.Reader, want state, now time.Time) error {
 	items := want.items(nil, nil, false, now)
 	i := 0
-	for it, err := range store.Scan(db.All()) {
+	for it, err := range from.Scan(db.All()) {
 		if err != nil {
 			return err
 		}
@@ -31,7 +52,7 @@ func checkAll(store *db.DB, want state, now time.Time) error {
 		return fmt.Errorf("%d of %d keys, %q is missing", i, len(items), items[i].key)
 	}
 	for _, it := range items {
-		got, err := store.Get([]byte(it.key))
+		got, err := from.Get([]byte(it.key))
 		if err != nil || !bytes.Equal(got, it.value) {
 			return fmt.Errorf("Get(%q) = %s, %v; want %s", it.key, brief(got), err, brief(it.value))
 		}
@@ -79,7 +100,11 @@ func (r *run) reopen() error {
 	if err := r.open(); err != nil {
 		return err
 	}
-	return checkAll(r.store, r.want, r.now)
+	if r.rand.IntN(2) == 0 {
+		// The other keyspaces stay unopened for a while.
+		return checkSpace(r.store, r.want[0], r.now)
+	}
+	return r.checkAll(r.store, r.want)
 }
 
 func (r *run) lookReadOnly() error {
@@ -89,8 +114,11 @@ func (r *run) lookReadOnly() error {
 	if err != nil {
 		return err
 	}
-	if err := checkAll(store, r.want, r.now); err != nil {
+	if err := r.checkAll(store, r.want); err != nil {
 		return err
+	}
+	if _, err := store.Keyspace("none", nil); !errors.Is(err, db.ErrNoKeyspace) {
+		return fmt.Errorf("making a keyspace gave %v", err)
 	}
 	if err := store.Put([]byte("x"), nil); !errors.Is(err, db.ErrReadOnly) {
 		return fmt.Errorf("a write gave %v", err)
@@ -102,8 +130,8 @@ func (r *run) lookReadOnly() error {
 func (r *run) kill() error {
 	r.note("kill")
 	image := r.fs.KillClone()
-	return r.replace(image, func(store *db.DB) (state, error) {
-		return r.want, checkAll(store, r.want, r.now)
+	return r.replace(image, func(store *db.DB) (world, error) {
+		return r.want, r.checkAll(store, r.want)
 	})
 }
 
@@ -115,10 +143,10 @@ func (r *run) losePower() error {
 	image := r.fs.CrashClone(func(vfs.CrashItem) vfs.CrashChoice {
 		return vfs.CrashChoice(r.rand.IntN(3))
 	})
-	return r.replace(image, func(store *db.DB) (state, error) {
+	return r.replace(image, func(store *db.DB) (world, error) {
 		var err error
 		for i := len(r.log) - 1; i >= r.synced; i-- {
-			e := checkAll(store, r.log[i], r.now)
+			e := r.checkAll(store, r.log[i])
 			if e == nil {
 				return r.log[i], nil
 			}
@@ -131,7 +159,7 @@ func (r *run) losePower() error {
 }
 
 // replace goes on with image in place of the file system.
-func (r *run) replace(image *vfs.Mem, check func(*db.DB) (state, error)) error {
+func (r *run) replace(image *vfs.Mem, check func(*db.DB) (world, error)) error {
 	if err := r.shut(); err != nil {
 		return err
 	}
@@ -145,8 +173,8 @@ func (r *run) replace(image *vfs.Mem, check func(*db.DB) (state, error)) error {
 	if err != nil {
 		return err
 	}
-	r.want = want.clone()
-	r.log, r.synced = []state{r.want.clone()}, 0
+	r.want = want
+	r.log, r.synced = []world{want}, 0
 	return nil
 }
 
@@ -163,7 +191,7 @@ func (r *run) checkpoint(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open checkpoint: %w", err)
 	}
-	if err := checkAll(store, r.want, r.now); err != nil {
+	if err := r.checkAll(store, r.want); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	if err := store.Close(); err != nil {

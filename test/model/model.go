@@ -12,17 +12,39 @@ import (
 // entry is a value of the model: what was put, until it expires, and what was
 // merged into it since, which stays.
 type entry struct {
-	value  []byte
-	expiry time.Time // of value; zero: never
-	tail   []byte
-	merged bool // tail counts
-	none   bool // there is no value below the tail
+	value    []byte
+	expiry   time.Time // of value; zero: never
+	none     bool      // there is no value below the operands
+	operands [][]byte  // oldest first
+	op       db.MergeOperator
 }
 
-// state is what the store should hold.
-type state map[string]entry
+// at is the value at a time.
+func (e *entry) at(now time.Time) ([]byte, bool) {
+	has := !e.none && (e.expiry.IsZero() || now.Before(e.expiry))
+	switch {
+	case len(e.operands) == 0 && !has:
+		return nil, false
+	case len(e.operands) == 0:
+		return e.value, true
+	case !has:
+		return e.merged(nil, false), true
+	}
+	return e.merged(e.value, true), true
+}
 
-func (s state) clone() state { return maps.Clone(s) }
+// merged is what the operands make of a value. The model writes only values and
+// operands that its operators understand.
+func (e *entry) merged(value []byte, has bool) []byte {
+	v, err := e.op.Merge([]byte{}, nil, value, has, e.operands)
+	if err != nil {
+		return []byte("model: " + err.Error())
+	}
+	return v
+}
+
+// state is what a keyspace should hold. Never changed: see with.
+type state map[string]entry
 
 // get is the value of key at a time.
 func (s state) get(key string, now time.Time) ([]byte, bool) {
@@ -33,47 +55,58 @@ func (s state) get(key string, now time.Time) ([]byte, bool) {
 	return e.at(now)
 }
 
-// at is the value at a time.
-func (e entry) at(now time.Time) ([]byte, bool) {
-	gone := e.none || !e.expiry.IsZero() && !now.Before(e.expiry)
-	switch {
-	case !gone:
-		return slices.Concat(e.value, e.tail), true
-	case e.merged:
-		return slices.Clone(e.tail), true
+// world is the states of all keyspaces, by id. What is missing is empty.
+type world map[int]state
+
+// with is the world after writes at a time.
+func (w world) with(writes []write, now time.Time) world {
+	next := maps.Clone(w)
+	own := make(map[int]bool)
+	for i := range writes {
+		id := writes[i].in.id
+		if !own[id] {
+			own[id] = true
+			if next[id] = maps.Clone(next[id]); next[id] == nil {
+				next[id] = state{}
+			}
+		}
+		next[id].apply(&writes[i], now)
 	}
-	return nil, false
+	return next
 }
 
 // write is one write of a batch.
 type write struct {
 	op         byte // p: put, t: put with expiry, d: delete, r: delete range, m: merge
+	in         *space
 	key, value []byte
 	end        []byte // of a range; nil: none
 	ttl        time.Duration
 }
 
-// apply carries out w at a time.
-func (s state) apply(w write, now time.Time) {
+// apply carries out w at a time. Only with calls it, on states of its own.
+func (s state) apply(w *write, now time.Time) {
 	switch w.op {
 	case 'p':
-		s[string(w.key)] = entry{value: w.value}
+		e := entry{value: w.value}
+		if w.in.ttl > 0 {
+			e.expiry = now.Add(w.in.ttl)
+		}
+		s[string(w.key)] = e
 	case 't':
 		s[string(w.key)] = entry{value: w.value, expiry: now.Add(w.ttl)}
 	case 'd':
 		delete(s, string(w.key))
 	case 'r':
-		for k := range s {
-			if k >= string(w.key) && (w.end == nil || k < string(w.end)) {
-				delete(s, k)
-			}
-		}
+		maps.DeleteFunc(s, func(k string, _ entry) bool {
+			return k >= string(w.key) && (w.end == nil || k < string(w.end))
+		})
 	case 'm':
 		e, ok := s[string(w.key)]
 		if !ok {
 			e.none = true
 		}
-		e.tail, e.merged = slices.Concat(e.tail, w.value), true
+		e.operands, e.op = append(slices.Clip(e.operands), w.value), w.in.op
 		s[string(w.key)] = e
 	}
 }
@@ -99,32 +132,17 @@ func (s state) items(lower, upper []byte, bounded bool, now time.Time) []item {
 	return items
 }
 
-// add puts w into a batch.
-func (w write) add(b *db.Batch) error {
+// do carries w out: at once on a keyspace, later on a batch.
+func (w *write) do(to db.Writer) error {
 	switch w.op {
 	case 'p':
-		return b.Put(w.key, w.value)
+		return to.Put(w.key, w.value)
 	case 't':
-		return b.PutTTL(w.key, w.value, w.ttl)
+		return to.PutTTL(w.key, w.value, w.ttl)
 	case 'd':
-		return b.Delete(w.key)
+		return to.Delete(w.key)
 	case 'r':
-		return b.DeleteRange(db.Between(w.key, w.end))
+		return to.DeleteRange(db.Between(w.key, w.end))
 	}
-	return b.Merge(w.key, w.value)
-}
-
-// direct carries w out as a write of its own.
-func (w write) direct(store *db.DB) error {
-	switch w.op {
-	case 'p':
-		return store.Put(w.key, w.value)
-	case 't':
-		return store.PutTTL(w.key, w.value, w.ttl)
-	case 'd':
-		return store.Delete(w.key)
-	case 'r':
-		return store.DeleteRange(db.Between(w.key, w.end))
-	}
-	return store.Merge(w.key, w.value)
+	return to.Merge(w.key, w.value)
 }

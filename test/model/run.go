@@ -23,11 +23,15 @@ type run struct {
 	now   time.Time
 	clock atomic.Int64 // now, for the store's workers, in nanoseconds since 1970
 
-	want   state
-	synced int     // commits that are known to be durable
-	log    []state // state after each commit since the last reopening, [0] before the first
+	spaces []*space // that there are; [0] is the default one
+	dead   []*space // dropped since the store was opened, with a handle
+	made   int      // keyspaces made so far
 
-	snapshots []heldSnapshot
+	want   world
+	synced int     // commits that are known to be durable
+	log    []world // state after each commit since the last reopening, [0] before the first
+
+	snapshots []*heldSnapshot
 	cursors   []*heldCursor
 	trace     []string // the last operations, for the report
 	batch     *db.Batch
@@ -38,14 +42,15 @@ type run struct {
 // heldSnapshot is an open snapshot and what it must show.
 type heldSnapshot struct {
 	snap *db.Snapshot
-	want state
+	want world
 }
 
 const dir = "/store"
 
 // newRun opens an empty store with options drawn from seed.
 func newRun(seed uint64) (*run, error) {
-	r := &run{rand: rand.New(rand.NewPCG(seed, 1)), fs: vfs.NewMem(), want: state{}, now: time.Unix(1e9, 0)}
+	r := &run{rand: rand.New(rand.NewPCG(seed, 1)), fs: vfs.NewMem(), want: world{}, now: time.Unix(1e9, 0)}
+	r.spaces = []*space{{op: db.Append()}}
 	pick := func(values ...int64) int64 { return values[r.rand.IntN(len(values))] }
 	r.clock.Store(r.now.UnixNano())
 	r.opts = db.Options{
@@ -72,8 +77,13 @@ func (r *run) open() error {
 	if r.store, err = db.Open(dir, &r.opts); err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
-	r.log, r.synced = []state{r.want.clone()}, 0
+	r.log, r.synced = []world{r.want}, 0
 	r.batch = r.store.NewBatch()
+	r.dead = nil
+	for _, s := range r.spaces {
+		s.handle = nil
+	}
+	r.spaces[0].handle = r.store.Default()
 	return nil
 }
 
@@ -82,7 +92,8 @@ func (r *run) note(format string, args ...any) {
 	if len(r.trace) >= 40 {
 		r.trace = r.trace[1:]
 	}
-	r.trace = append(r.trace, fmt.Sprintf(format, args...))
+	line := fmt.Sprintf(format, args...)
+	r.trace = append(r.trace, line[:min(len(line), 300)])
 }
 
 // step does one random operation and compares.
@@ -101,7 +112,11 @@ func (r *run) step() error {
 	case n < 640:
 		return r.multiGet()
 	case n < 680:
-		return r.scan(r.store, r.want, r.now)
+		s, err := r.space()
+		if err != nil {
+			return err
+		}
+		return r.scan(r.reader(s), r.want[s.id], r.now)
 	case n < 880:
 		return r.moveCursor()
 	case n < 900:
@@ -124,9 +139,7 @@ func (r *run) rare() error {
 		r.note("flush")
 		return r.store.Flush(ctx)
 	case n < 80:
-		lower, upper := r.bounds()
-		r.note("compact %q %q", lower, upper)
-		return r.store.Compact(ctx, db.Between(lower, upper))
+		return r.compact(ctx)
 	case n < 120:
 		r.note("collect garbage")
 		return r.store.CollectGarbage(ctx, r.rand.Float64()/2)
@@ -142,8 +155,23 @@ func (r *run) rare() error {
 		return r.kill()
 	case n < 170:
 		return r.losePower()
+	case n < 200:
+		return r.changeSpaces()
+	case n < 240:
+		return r.useDead()
 	}
 	return r.checkMetrics()
+}
+
+// compact compacts a part of a keyspace.
+func (r *run) compact(ctx context.Context) error {
+	s, err := r.space()
+	if err != nil {
+		return err
+	}
+	lower, upper := r.bounds()
+	r.note("compact keyspace %d %q %q", s.id, lower, upper)
+	return s.handle.Compact(ctx, db.Between(lower, upper))
 }
 
 // key draws a key; some are long, some share prefixes, one is empty.
@@ -191,8 +219,12 @@ func (r *run) bounds() (lower, upper []byte) {
 	return lower, upper
 }
 
-func (r *run) drawWrite() write {
-	w := write{op: "pppppppttddmmr"[r.rand.IntN(14)], key: r.key()}
+// drawWrite draws a write to a keyspace.
+func (r *run) drawWrite(s *space) write {
+	w := write{in: s, op: "pppppppttddmmr"[r.rand.IntN(14)], key: r.key()}
+	if w.op == 'm' && s.op == nil {
+		w.op = 'p'
+	}
 	switch w.op {
 	case 'r':
 		w.key, w.end = r.bounds()
@@ -201,31 +233,70 @@ func (r *run) drawWrite() write {
 		}
 	case 'd':
 	case 'm':
-		w.value = r.value()[:0]
-		w.value = fmt.Appendf(w.value, "+%d", r.rand.IntN(100))
+		w.value = r.operand(s.op)
 	default:
-		w.value = r.value()
+		w.value = r.valueFor(s.op)
 		w.ttl = time.Duration(1+r.rand.IntN(20000)) * time.Millisecond
 	}
 	return w
 }
 
+// operand draws something to merge.
+func (r *run) operand(op db.MergeOperator) []byte {
+	switch op.Name() {
+	case db.Counter().Name():
+		return db.CounterBytes(r.rand.Int64N(1000) - 500)
+	case db.Union().Name():
+		return db.UnionBytes(fmt.Append(nil, r.rand.IntN(30)), fmt.Append(nil, r.rand.IntN(30)))
+	}
+	return fmt.Appendf(nil, "+%d", r.rand.IntN(100))
+}
+
+// valueFor draws a value that an operator can merge into.
+func (r *run) valueFor(op db.MergeOperator) []byte {
+	switch {
+	case op != nil && op.Name() == db.Counter().Name():
+		return db.CounterBytes(r.rand.Int64N(1000))
+	case op != nil && op.Name() == db.Union().Name():
+		return db.UnionBytes(r.value(), r.value())
+	}
+	return r.value()
+}
+
 // committed records that the store holds one more commit.
-func (r *run) committed(durable bool) {
-	r.log = append(r.log, r.want.clone())
+func (r *run) committed(writes []write, durable bool) {
+	r.want = r.want.with(writes, r.now)
+	r.log = append(r.log, r.want)
+	for i := range writes {
+		if writes[i].op == 'm' {
+			writes[i].in.recorded = true
+		}
+	}
 	if durable {
 		r.synced = len(r.log) - 1
 	}
 }
 
+func (r *run) noteWrite(indent string, w *write) {
+	r.note("%skeyspace %d: %c %q %d bytes end %q ttl %v", indent, w.in.id, w.op, w.key, len(w.value), w.end, w.ttl)
+}
+
 func (r *run) write() error {
-	w := r.drawWrite()
-	r.note("%c %q %d bytes end %q ttl %v", w.op, w.key, len(w.value), w.end, w.ttl)
-	if err := w.direct(r.store); err != nil {
+	s, err := r.space()
+	if err != nil {
 		return err
 	}
-	r.want.apply(w, r.now)
-	r.committed(false)
+	if s.op == nil && r.rand.IntN(50) == 0 {
+		if err := s.handle.Merge(r.key(), nil); !errors.Is(err, db.ErrNoMerge) {
+			return fmt.Errorf("merge without an operator: %v", err)
+		}
+	}
+	w := r.drawWrite(s)
+	r.noteWrite("", &w)
+	if err := w.do(r.writer(s)); err != nil {
+		return err
+	}
+	r.committed([]write{w}, false)
 	return nil
 }
 
@@ -237,13 +308,17 @@ func (r *run) applyBatch() error {
 	}
 	durable := r.rand.IntN(4) == 0
 	r.note("batch of %d, sync %v", n, durable)
-	for range n {
-		w := r.drawWrite()
-		r.note("  %c %q %d bytes end %q ttl %v", w.op, w.key, len(w.value), w.end, w.ttl)
-		if err := w.add(r.batch); err != nil {
+	writes := make([]write, n)
+	for i := range writes {
+		s, err := r.space()
+		if err != nil {
 			return err
 		}
-		r.want.apply(w, r.now)
+		writes[i] = r.drawWrite(s)
+		r.noteWrite("  ", &writes[i])
+		if err := writes[i].do(r.batched(s)); err != nil {
+			return err
+		}
 	}
 	d := db.NoSync
 	if durable {
@@ -252,22 +327,19 @@ func (r *run) applyBatch() error {
 	if err := r.store.Apply(r.batch, d); err != nil {
 		return err
 	}
-	r.committed(durable)
+	r.committed(writes, durable)
 	return nil
 }
 
-// reader is what a store and a snapshot share.
-type reader interface {
-	Get(key []byte) ([]byte, error)
-	Has(key []byte) (bool, error)
-	MultiGet(keys ...[]byte) ([][]byte, error)
-}
-
 func (r *run) get() error {
-	return r.getFrom(r.store, r.want)
+	s, err := r.space()
+	if err != nil {
+		return err
+	}
+	return r.getFrom(r.reader(s), r.want[s.id])
 }
 
-func (r *run) getFrom(from reader, want state) error {
+func (r *run) getFrom(from db.Reader, want state) error {
 	key := r.key()
 	r.note("get %q", key)
 	got, err := from.Get(key)
@@ -301,17 +373,21 @@ func brief(b []byte) string {
 }
 
 func (r *run) multiGet() error {
+	s, err := r.space()
+	if err != nil {
+		return err
+	}
 	keys := make([][]byte, r.rand.IntN(10))
 	for i := range keys {
 		keys[i] = r.key()
 	}
 	r.note("multiget of %d", len(keys))
-	values, err := r.store.MultiGet(keys...)
+	values, err := r.reader(s).MultiGet(keys...)
 	if err != nil {
 		return err
 	}
 	for i, key := range keys {
-		want, ok := r.want.get(string(key), r.now)
+		want, ok := r.want[s.id].get(string(key), r.now)
 		if (values[i] != nil) != ok || !bytes.Equal(values[i], want) {
 			return fmt.Errorf("MultiGet: %q = %s; want %s, %v", key, brief(values[i]), brief(want), ok)
 		}
@@ -327,6 +403,12 @@ func (r *run) checkMetrics() error {
 	}
 	if m.Snapshots != len(r.snapshots) || m.Cursors != len(r.cursors) {
 		return fmt.Errorf("%d snapshots, %d cursors open; want %d, %d", m.Snapshots, m.Cursors, len(r.snapshots), len(r.cursors))
+	}
+	if len(m.Keyspaces) != len(r.spaces) {
+		return fmt.Errorf("figures of %d keyspaces, want %d", len(m.Keyspaces), len(r.spaces))
+	}
+	if names := r.store.Keyspaces(); !slices.Equal(names, r.names()) {
+		return fmt.Errorf("keyspaces %q, want %q", names, r.names())
 	}
 	return nil
 }

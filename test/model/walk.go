@@ -3,7 +3,6 @@ package model
 import (
 	"bytes"
 	"fmt"
-	"iter"
 	"slices"
 	"sort"
 	"time"
@@ -29,13 +28,8 @@ func wanted(s state, rng db.Range, now time.Time) []item {
 	return s.items(rng.Lower(), upper, bounded, now)
 }
 
-// scanner is what a store and a snapshot share.
-type scanner interface {
-	Scan(r db.Range) iter.Seq2[db.Item, error]
-}
-
 // scan compares a scan, possibly cut short, with a state.
-func (r *run) scan(from scanner, s state, now time.Time) error {
+func (r *run) scan(from db.Reader, s state, now time.Time) error {
 	rng := r.drawRange()
 	want := wanted(s, rng, now)
 	backward, keysOnly := r.rand.IntN(2) == 0, r.rand.IntN(4) == 0
@@ -103,21 +97,30 @@ func (r *run) openCursor() error {
 	if len(r.cursors) >= 6 {
 		return r.closeCursor(r.rand.IntN(len(r.cursors)))
 	}
-	rng := r.drawRange()
-	r.note("open cursor %q", rng.Lower())
-	source, want := (interface {
-		NewCursor(db.Range) (*db.Cursor, error)
-	})(r.store), r.want
-	if n := len(r.snapshots); n > 0 && r.rand.IntN(2) == 0 {
-		held := r.snapshots[r.rand.IntN(n)]
-		source, want = held.snap, held.want
+	s, err := r.space()
+	if err != nil {
+		return err
 	}
-	c, err := source.NewCursor(rng)
+	rng := r.drawRange()
+	r.note("open cursor on keyspace %d %q", s.id, rng.Lower())
+	from, want := r.reader(s), r.want[s.id]
+	if n := len(r.snapshots); n > 0 && r.rand.IntN(2) == 0 {
+		from, want = r.snapshots[r.rand.IntN(n)].of(s)
+	}
+	c, err := from.NewCursor(rng)
 	if err != nil {
 		return err
 	}
 	r.cursors = append(r.cursors, &heldCursor{cursor: c, items: wanted(want, rng, r.now), fresh: true})
 	return nil
+}
+
+// of is a keyspace of the snapshot and what it must show.
+func (h *heldSnapshot) of(s *space) (db.Reader, state) {
+	if s.id == 0 {
+		return h.snap, h.want[0]
+	}
+	return h.snap.In(s.handle), h.want[s.id]
 }
 
 // moveCursor makes a random move and compares where it led.
@@ -197,7 +200,7 @@ func (r *run) openSnapshot() error {
 	r.note("open snapshot")
 	snap, err := r.store.Snapshot()
 	if err == nil {
-		r.snapshots = append(r.snapshots, heldSnapshot{snap, r.want.clone()})
+		r.snapshots = append(r.snapshots, &heldSnapshot{snap, r.want})
 	}
 	return err
 }
@@ -206,11 +209,15 @@ func (r *run) useSnapshot() error {
 	if len(r.snapshots) == 0 {
 		return r.openSnapshot()
 	}
-	h := r.snapshots[r.rand.IntN(len(r.snapshots))]
-	if r.rand.IntN(3) == 0 {
-		return r.scan(h.snap, h.want, r.now)
+	s, err := r.space()
+	if err != nil {
+		return err
 	}
-	return r.getFrom(h.snap, h.want)
+	from, want := r.snapshots[r.rand.IntN(len(r.snapshots))].of(s)
+	if r.rand.IntN(3) == 0 {
+		return r.scan(from, want, r.now)
+	}
+	return r.getFrom(from, want)
 }
 
 func (r *run) closeSnapshot(i int) error {
