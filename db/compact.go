@@ -37,8 +37,12 @@ func (ks *Keyspace) compactRange(ctx context.Context, r Range) error {
 	if r.bounded {
 		end = r.upper
 	}
+	var before base.FileNum
+	if ks.set.Load().filter != nil {
+		before = db.set.NewFileNum() // a filter wants to see everything, once
+	}
 	for level := 0; level < manifest.NumLevels; {
-		job, busy, err := ks.nextManual(level, start, end)
+		job, busy, err := ks.nextManual(level, start, end, before)
 		switch {
 		case err != nil:
 			return err
@@ -67,7 +71,7 @@ type job struct {
 
 // nextManual picks one step of a manual compaction. busy says that what is left
 // to do collides with other compactions.
-func (ks *Keyspace) nextManual(level int, start, end []byte) (j *job, busy bool, err error) {
+func (ks *Keyspace) nextManual(level int, start, end []byte, before base.FileNum) (j *job, busy bool, err error) {
 	db := ks.db
 	s, _ := db.acquire()
 	if s == nil {
@@ -82,6 +86,7 @@ func (ks *Keyspace) nextManual(level int, start, end []byte) (j *job, busy bool,
 	if err != nil {
 		return nil, false, err
 	}
+	opts.RewriteBefore = before
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if cur := db.state.Load(); cur == nil || cur.version != s.version {
@@ -301,7 +306,11 @@ func (db *DB) compactionEnv(version *manifest.Version, keyspace uint32, set *set
 		Merge:    set.merge,
 		Filter:   set.filter,
 		ReadValue: func(key []byte, seq base.SeqNum, p base.Pointer) ([]byte, error) {
-			return db.readValue(nil, version, keyspace, key, seq, p)
+			value, err := db.readValue(nil, version, keyspace, key, seq, p)
+			if meta := version.Vlog(p.File); meta != nil && isCorruption(err) {
+				db.leaveAlone(base.FileVlog, meta.Physical, err)
+			}
+			return value, err
 		},
 		Writer: sstable.WriterOptions{
 			BlockBytes: set.blockBytes, FilterBitsPerKey: set.filterBits,
@@ -324,7 +333,13 @@ func (db *DB) compact(ctx context.Context, j *job) error {
 		size += t.Size
 		values += t.VlogBytes
 	})
-	env := db.compactionEnv(j.version, j.tree.Num, db.settingsOf(j.tree.Num), size, values)
+	set := db.settingsOf(j.tree.Num)
+	if set.filter != nil {
+		db.opened.beginFilter()
+		defer db.opened.endFilter()
+	}
+	env := db.compactionEnv(j.version, j.tree.Num, set, size, values)
+	env.OnDamage = func(t *manifest.TableMeta, err error) { db.noteDamage(base.FileTable, t.Num, err) }
 	var dropped []base.Pointer
 	env.OnDrop = func(p base.Pointer) { dropped = append(dropped, p) }
 	edit, stats, err := compaction.Run(ctx, env, j.tree, j.plan, db.snapshotSeqs(), db.now(j.version))

@@ -185,7 +185,7 @@ func (db *DB) flush(gens []*generation) error {
 	}
 	f := &flushRun{db: db, gens: gens, separated: make(map[base.FileNum]uint64), discards: make(map[base.FileNum]uint64)}
 	err := f.write()
-	defer f.unpin()
+	defer f.end()
 	if err != nil {
 		db.loseValues(f.separated)
 		return err

@@ -24,6 +24,7 @@ type flushRun struct {
 	dropped       []base.Pointer // whose entries are gone
 	expiryHorizon uint64
 	stats         compaction.Stats
+	filtering     bool // a compaction filter takes part
 
 	// separated are the bytes of values that went to each value-log file, which
 	// is pinned: it must not be collected before the edit is applied.
@@ -75,6 +76,10 @@ func (f *flushRun) writeKeyspace(version *manifest.Version, tree *manifest.Tree,
 	}
 	in := compaction.Input{Iter: iterator.NewMerging(iters...), RangeDels: rangedel.Merge(sets...)}
 	set := db.settingsOf(tree.Num)
+	if set.filter != nil && !f.filtering {
+		f.filtering = true
+		db.opened.beginFilter()
+	}
 	env := db.compactionEnv(version, tree.Num, set, size, values)
 	env.OnDrop = func(p base.Pointer) { f.dropped = append(f.dropped, p) }
 	env.ValueThreshold = set.threshold
@@ -159,8 +164,12 @@ func (f *flushRun) edit() *manifest.Edit {
 	return edit
 }
 
-// unpin lets go of the value-log files that values were moved to.
-func (f *flushRun) unpin() {
+// end lets go of what the run holds: value-log files that values were moved
+// to, and snapshots that keep their read state.
+func (f *flushRun) end() {
+	if f.filtering {
+		f.db.opened.endFilter()
+	}
 	for file := range f.separated {
 		f.db.active.unpin(file)
 	}

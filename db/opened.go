@@ -16,6 +16,23 @@ type registry struct {
 	mu        sync.Mutex
 	cursors   map[*handle]*Cursor
 	snapshots map[*handle]*Snapshot
+	filtering int // runs whose compaction filter may drop what is visible
+}
+
+// beginFilter is called before a run with a compaction filter lists the
+// snapshots, endFilter once its edit has been applied or given up. A snapshot
+// that is opened between the two is not on the list: it would see values come
+// and go with the edit. So it keeps the read state it began with.
+func (r *registry) beginFilter() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.filtering++
+}
+
+func (r *registry) endFilter() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.filtering--
 }
 
 // handle is an entry of the registry.
@@ -57,8 +74,9 @@ func (r *registry) addCursor(c *Cursor) *handle {
 // addSnapshot registers s at the sequence number that seq gives. Both happen
 // under the registry's lock: a compaction that lists the snapshots afterwards
 // sees this one, and one that listed them before works on versions that are
-// not newer.
-func (r *registry) addSnapshot(s *Snapshot, seq func() base.SeqNum) {
+// not newer. pin says that the snapshot has to keep a read state: see
+// beginFilter.
+func (r *registry) addSnapshot(s *Snapshot, seq func() base.SeqNum) (pin bool) {
 	s.handle = newHandle()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,6 +85,7 @@ func (r *registry) addSnapshot(s *Snapshot, seq func() base.SeqNum) {
 	}
 	s.seq = seq()
 	r.snapshots[s.handle] = s
+	return r.filtering > 0
 }
 
 func (r *registry) remove(h *handle) {
@@ -93,14 +112,13 @@ func (r *registry) snapshotSeqs() []base.SeqNum {
 // each was opened.
 func (r *registry) closeAll() (cursors, snapshots []string) {
 	r.mu.Lock()
-	open := r.cursors
-	r.cursors = nil
-	for h, s := range r.snapshots {
-		s.closed.Store(true)
+	open, taken := r.cursors, r.snapshots
+	r.cursors, r.snapshots = nil, nil
+	r.mu.Unlock()
+	for h, s := range taken {
+		s.shut()
 		snapshots = append(snapshots, h.String())
 	}
-	r.snapshots = nil
-	r.mu.Unlock()
 	for h, c := range open {
 		cursors = append(cursors, h.String())
 		_ = c.shut()

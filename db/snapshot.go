@@ -1,6 +1,7 @@
 package db
 
 import (
+	"errors"
 	"iter"
 	"sync/atomic"
 
@@ -16,6 +17,7 @@ type Snapshot struct {
 	db     *DB
 	seq    base.SeqNum
 	handle *handle
+	pinned *readState // all that it reads, nil if newer states have it too
 	closed atomic.Bool
 }
 
@@ -25,7 +27,11 @@ func (db *DB) Snapshot() (*Snapshot, error) {
 		return nil, ErrClosed
 	}
 	s := &Snapshot{db: db}
-	db.opened.addSnapshot(s, func() base.SeqNum { return base.SeqNum(db.visible.Load()) })
+	if db.opened.addSnapshot(s, func() base.SeqNum { return base.SeqNum(db.visible.Load()) }) {
+		if s.pinned, _ = db.acquire(); s.pinned == nil {
+			return nil, errors.Join(ErrClosed, s.Close())
+		}
+	}
 	return s, nil
 }
 
@@ -44,7 +50,12 @@ func (in snapshotIn) reader() (reader, error) {
 	if in.ks.db != in.s.db {
 		return reader{}, errForeignKeyspace
 	}
-	state, _ := in.s.db.acquire()
+	state := in.s.pinned
+	if state == nil {
+		state, _ = in.s.db.acquire()
+	} else if !state.tryRef() {
+		state = nil
+	}
 	if state == nil {
 		return reader{}, ErrClosed
 	}
@@ -129,10 +140,21 @@ func (s *Snapshot) Scan(r Range) iter.Seq2[Item, error] { return s.main().Scan(r
 
 // Close releases the snapshot. Closing it again is allowed.
 func (s *Snapshot) Close() error {
-	if s.closed.CompareAndSwap(false, true) {
+	if s.shut() {
 		s.db.opened.remove(s.handle)
 		// What it held back may now be compacted away.
 		s.db.broadcast()
 	}
 	return nil
+}
+
+// shut ends the snapshot, once.
+func (s *Snapshot) shut() bool {
+	if !s.closed.CompareAndSwap(false, true) {
+		return false
+	}
+	if s.pinned != nil {
+		s.db.release(s.pinned)
+	}
+	return true
 }

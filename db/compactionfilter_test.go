@@ -1,0 +1,203 @@
+package db
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/vfs"
+)
+
+// filterFunc is a CompactionFilter without state.
+type filterFunc func(e *FilterEntry) (FilterDecision, error)
+
+func (f filterFunc) Begin(FilterRun) FilterFunc { return FilterFunc(f) }
+
+// dropMarked drops values that start with "drop", and puts a new one in the
+// place of those that start with "change".
+func dropMarked(e *FilterEntry) (FilterDecision, error) {
+	v, err := e.Value()
+	switch {
+	case err != nil:
+		return FilterKeep, err
+	case bytes.HasPrefix(v, []byte("drop")):
+		return FilterDrop, nil
+	case bytes.HasPrefix(v, []byte("change")):
+		e.Replace = bytes.ToUpper(v)
+		return FilterChange, nil
+	}
+	return FilterKeep, nil
+}
+
+func TestCompactionFilterDropsAndChanges(t *testing.T) {
+	fs := vfs.NewMem()
+	opts := smallOptions()
+	opts.CompactionFilter = filterFunc(dropMarked)
+	store := openMem(t, fs, opts)
+	plain := openSpace(t, store, "plain", nil)
+	other := openSpace(t, store, "other", &KeyspaceOptions{CompactionFilter: filterFunc(dropMarked)})
+	long := strings.Repeat("-", 2000)
+	for _, w := range []Writer{store, plain, other} {
+		must(t, w.Put([]byte("a"), []byte("kept")), w.Put([]byte("b"), []byte("drop"+long)), w.Put([]byte("c"), []byte("drop")),
+			w.Put([]byte("d"), []byte("change"+long)), w.Put([]byte("e"), []byte("older")))
+	}
+	must(t, store.Flush(context.Background()))
+	for _, w := range []Writer{store, plain, other} {
+		must(t, w.Put([]byte("e"), []byte("drop")))
+	}
+	for _, ks := range []*Keyspace{store.Default(), plain, other} {
+		must(t, ks.Compact(context.Background(), All()))
+	}
+	for _, r := range []Reader{store, other} {
+		if got := scanned(t, r, All()); got != "a=kept d=CHANGE--" {
+			t.Error(got)
+		}
+	}
+	if got := scanned(t, plain, All()); got != "a=kept b=drop---- c=drop d=change-- e=drop" {
+		t.Error(got)
+	}
+	closeDB(t, store)
+	// A filter that comes later sees what is at the bottom already.
+	store = openMem(t, fs, smallOptions())
+	plain = openSpace(t, store, "plain", &KeyspaceOptions{CompactionFilter: filterFunc(dropMarked)})
+	must(t, plain.Compact(context.Background(), All()))
+	if got := scanned(t, plain, All()); got != "a=kept d=CHANGE--" {
+		t.Error(got)
+	}
+	closeDB(t, store)
+}
+
+// A snapshot sees the same before and after a filtered run, also one that was
+// opened while the run was under way.
+func TestSnapshotsAreStableBesideACompactionFilter(t *testing.T) {
+	fs := vfs.NewMem()
+	opts := smallOptions()
+	opts.CompactionsMax = 1
+	var inside atomic.Pointer[func()]
+	var on atomic.Bool
+	opts.CompactionFilter = filterFunc(func(e *FilterEntry) (FilterDecision, error) {
+		if !on.Load() {
+			return FilterKeep, nil
+		}
+		if fn := inside.Swap(nil); fn != nil {
+			(*fn)()
+		}
+		return dropMarked(e)
+	})
+	store := openMem(t, fs, opts)
+	for i := range 100 {
+		must(t, store.Put(fmt.Appendf(nil, "%03d", i), []byte("drop"+strings.Repeat("x", i*20))))
+	}
+	var before, during *Snapshot
+	open := func(s **Snapshot) func() {
+		return func() {
+			var err error
+			if *s, err = store.Snapshot(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	open(&before)()
+	on.Store(true)
+	must(t, store.Compact(context.Background(), All()))
+	if got := len(strings.Fields(scanned(t, before, All()))); got != 100 {
+		t.Errorf("an older snapshot sees %d keys", got)
+	}
+	must(t, before.Close())
+	fn := open(&during)
+	inside.Store(&fn)
+	must(t, store.Compact(context.Background(), All()))
+	if during == nil {
+		t.Fatal("the filter was not asked")
+	}
+	if got := len(strings.Fields(scanned(t, store, All()))); got > 90 {
+		t.Errorf("%d keys were left", got) // later runs leave what the snapshot sees
+	}
+	if got := len(strings.Fields(scanned(t, during, All()))); got != 100 {
+		t.Errorf("a snapshot from within the run sees %d keys", got)
+	}
+	must(t, during.Close())
+	if _, err := during.Get([]byte("001")); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+	// Left open, it is closed with the store.
+	must(t, store.Put([]byte("k"), []byte("drop")))
+	inside.Store(&fn)
+	must(t, store.Flush(context.Background()))
+	closeDB(t, store)
+	if _, err := during.Get([]byte("k")); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+}
+
+func TestDamageThatAFilterMeetsIsReportedAndKept(t *testing.T) {
+	fs := vfs.NewMem()
+	opts := smallOptions()
+	var reports atomic.Int32
+	opts.Events = func(e Event) {
+		if _, ok := e.(Damage); ok {
+			reports.Add(1)
+		}
+	}
+	store := openMem(t, fs, opts)
+	for i := range 20 {
+		must(t, store.Put(fmt.Appendf(nil, "%02d", i), []byte("drop"+strings.Repeat("x", 2000))))
+	}
+	closeDB(t, store)
+	files, err := fs.List("/db")
+	must(t, err)
+	damaged := false
+	for _, info := range files {
+		if kind, _ := base.ParseFileName(info.Name); kind == base.FileVlog && info.Size > 1000 && !damaged {
+			damaged = true
+			f, err := fs.OpenReadWrite(filepath.Join("/db", info.Name))
+			must(t, err)
+			_, err = f.WriteAt([]byte{0xee}, 500)
+			must(t, err, f.Close())
+		}
+	}
+	opts.CompactionFilter = filterFunc(dropMarked)
+	store = openMem(t, fs, opts)
+	must(t, store.Compact(context.Background(), All()))
+	keys := 0
+	for item, err := range store.Scan(All()) {
+		must(t, err)
+		var corrupt *CorruptionError
+		if _, err := item.Value(); !errors.As(err, &corrupt) {
+			t.Errorf("%s: %v", item.Key(), err)
+		}
+		keys++
+	}
+	closeDB(t, store)
+	if keys != 1 || reports.Load() != 1 {
+		t.Errorf("%d keys left, %d reports of damage", keys, reports.Load())
+	}
+}
+
+func TestAFilterThatFailsLosesNothing(t *testing.T) {
+	fs := vfs.NewMem()
+	opts := smallOptions()
+	broken := true
+	opts.CompactionFilter = filterFunc(func(e *FilterEntry) (FilterDecision, error) {
+		if broken {
+			panic("no")
+		}
+		return FilterKeep, nil
+	})
+	store := openMem(t, fs, opts)
+	must(t, store.Put([]byte("k"), []byte("v")))
+	if err := store.Flush(context.Background()); err == nil || !strings.Contains(err.Error(), "panicked: no") {
+		t.Error(err)
+	}
+	holds(t, store, "k", "v")
+	broken = false
+	must(t, store.Flush(context.Background()))
+	holds(t, store, "k", "v")
+	closeDB(t, store)
+}
