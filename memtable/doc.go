@@ -14,6 +14,8 @@
 //   - The skip is the length of a prefix that all keys were seen to share. The
 //     eight key bytes in an item start behind it, so that comparing two items
 //     seldom touches the arena.
+//   - The sample is a bounded part of the entries from which [Memtable.Estimate]
+//     tells how many a range holds.
 //   - A cursor walks the items in either direction, a buffer at a time.
 //
 // # Concurrency

@@ -44,13 +44,16 @@ type Memtable struct {
 	// body is nil until the first operation comes.
 	body atomic.Pointer[body]
 
-	// mu guards tombs, and tree and skip in body. Only the applying goroutine
-	// changes them, so that it may read them without.
-	mu    sync.RWMutex
-	tombs []rangedel.Tombstone
+	// mu guards what follows, and tree and skip in body. Only the applying
+	// goroutine changes them, so that it may read them without.
+	mu        sync.RWMutex
+	tombs     []rangedel.Tombstone
+	sample    *sample // for Estimate; nil in a small memtable
+	dataBytes uint64  // keys and payloads of the entries in the tree
 
 	// Used by the applying goroutine only.
 	skipHint     []byte // for the body
+	stagedBytes  uint64 // keys and payloads of the staged entries
 	reconsiderAt int    // size of the tree at which to reconsider it
 	skipChosen   bool   // from keys of this memtable
 
@@ -117,6 +120,7 @@ func (m *Memtable) Apply(seq base.SeqNum, ops []byte) (rest []byte, next base.Se
 		if n > 0 {
 			b := m.body.Load()
 			m.insert(b, b.staged[:n])
+			m.settleSample(b)
 			m.reconsider(b)
 		}
 	}
@@ -131,6 +135,7 @@ func (m *Memtable) Apply(seq base.SeqNum, ops []byte) (rest []byte, next base.Se
 // or until none of the memtable's keyspace follows, which more tells.
 func (m *Memtable) stageChunk(seq base.SeqNum, ops []byte) (n int, rest []byte, next base.SeqNum, more bool, err error) {
 	it := base.OpIter{B: ops}
+	m.stagedBytes = 0
 	for n < applyChunk {
 		rest = it.B
 		op, ok, err := it.Next()
@@ -192,6 +197,7 @@ func (m *Memtable) stage(b *body, dst *item, seq base.SeqNum, op base.Op) (isIte
 	}
 	m.bytes.Add(int64(size) + itemBytes)
 	m.entries.Add(1)
+	m.stagedBytes += uint64(len(op.Key)) + uint64(len(op.Payload))
 	return true, nil
 }
 
@@ -212,7 +218,11 @@ func (m *Memtable) insert(b *body, staged []item) {
 	for _, it := range staged {
 		_, replaced := b.tree.ReplaceOrInsert(it)
 		invariants.Check(!replaced, "sequence number %d given twice", it.trailer.SeqNum())
+		if m.sample != nil {
+			m.sample.add(b, it)
+		}
 	}
+	m.dataBytes += m.stagedBytes
 	m.mu.Unlock()
 }
 
@@ -285,6 +295,6 @@ func (m *Memtable) Release() {
 	if b := m.body.Swap(released); b != nil && b != released {
 		b.giveBack()
 	}
-	m.tombs = nil
+	m.tombs, m.sample = nil, nil
 	m.rangeDels.Store(nil)
 }
