@@ -131,7 +131,7 @@ type Stats struct {
 
 	// Entries that are gone:
 	Shadowed   uint64 // a newer version in the same stripe hides them
-	Covered    uint64 // a range tombstone hides them
+	Covered    uint64 // a range tombstone hides them, or their keyspace was dropped
 	Tombstones uint64 // point tombstones with nothing left to hide
 	Merged     uint64 // went into a value or another operand
 

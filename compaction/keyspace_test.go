@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cordwood-db/cordwood/internal/base"
@@ -230,7 +231,7 @@ func TestDropDiscardsAllThatTheTablesReferTo(t *testing.T) {
 		env.Tables = sstable.NewTableCache(mem, testDir, 100, nil, env.Writer.Codec)
 		var told []*manifest.TableMeta
 		env.OnDamage = func(m *manifest.TableMeta, err error) {
-			if !isDamage(err) {
+			if !isLost(err) {
 				t.Errorf("%s: %v", name, err)
 			}
 			told = append(told, m)
@@ -246,26 +247,29 @@ func TestDropDiscardsAllThatTheTablesReferTo(t *testing.T) {
 		}
 		alive := new(*tree)
 		alive.Dropped = false
-		if _, _, err := Run(context.Background(), env, alive, plan, nil, 0); !isDamage(err) {
+		if _, _, err := Run(context.Background(), env, alive, plan, nil, 0); !isLost(err) {
 			t.Errorf("%s, in a keyspace that lives: %v", name, err)
 		}
 		env.Tables.Close()
 	}
 }
 
-func TestDropFailsWhereReadingFails(t *testing.T) {
-	mem := vfs.NewMem()
-	faulty := vfs.NewFaulty(mem, nil)
-	env := testEnv(t, faulty)
-	tree, _ := twoLevels(t, env)
-	tree.Dropped = true
-	env.Tables = sstable.NewTableCache(faulty, testDir, 100, nil, env.Writer.Codec)
-	defer env.Tables.Close()
-	env.OnDamage = func(_ *manifest.TableMeta, err error) { t.Errorf("taken for damage: %v", err) }
-	faulty.SetDecide(vfs.FailNth(3, vfs.AnyOp, vfs.ErrInjected, false))
-	edit, _, err := Run(context.Background(), env, tree, PickDropped(tree, Busy{}), nil, 0)
-	if !errors.Is(err, vfs.ErrInjected) || edit != nil {
-		t.Errorf("%v, %+v", err, edit)
+func TestDropFailsWhereReadingAgainMayHelp(t *testing.T) {
+	for _, cause := range []error{vfs.ErrInjected, syscall.EMFILE, syscall.EIO} {
+		faulty := vfs.NewFaulty(vfs.NewMem(), nil)
+		env := testEnv(t, faulty)
+		tree, _ := twoLevels(t, env)
+		tree.Dropped = true
+		env.Tables = sstable.NewTableCache(faulty, testDir, 100, nil, env.Writer.Codec)
+		told := 0
+		env.OnDamage = func(*manifest.TableMeta, error) { told++ }
+		faulty.SetDecide(vfs.FailNth(3, vfs.AnyOp, cause, false))
+		edit, _, err := Run(context.Background(), env, tree, PickDropped(tree, Busy{}), nil, 0)
+		if lost := cause == syscall.EIO; lost && (err != nil || told != 1) ||
+			!lost && (!errors.Is(err, cause) || edit != nil || told > 0) {
+			t.Errorf("%v: %v, told %d times, %+v", cause, err, told, edit)
+		}
+		env.Tables.Close()
 	}
 }
 

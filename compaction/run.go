@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/iterator"
@@ -24,11 +25,12 @@ import (
 // Damage in an input is a *base.CorruptionError.
 //
 // Damage does not keep the tables of a dropped keyspace alive: one whose
-// properties are damaged, or whose file is missing, is dropped like the others.
-// What it referred to in the value log is then not known, so that it is not in
-// the edit's Discards, and Env.OnDamage is told. (Collection finds out that the
-// records are dead when it gets to their files for other reasons.) An error of
-// the file system that is no damage fails the run also here.
+// properties are damaged, or that the disk cannot read (EIO), or whose file is
+// missing, is dropped like the others. What it referred to in the value log is
+// then not known, so that it is not in the edit's Discards, and Env.OnDamage is
+// told. (Collection finds out that the records are dead when it gets to their
+// files for other reasons.) Other errors, such as a lack of descriptors, fail
+// the run also here, and trying again helps.
 func Run(ctx context.Context, env *Env, tree *manifest.Tree, plan *Plan, snapshots []base.SeqNum, now uint64) (*manifest.Edit, Stats, error) {
 	if plan.Keyspace != tree.Num {
 		return nil, Stats{}, fmt.Errorf("compaction: %s: not a plan of keyspace %d", plan, tree.Num)
@@ -67,7 +69,7 @@ func runDrop(env *Env, tree *manifest.Tree, plan *Plan, edit *manifest.Edit) (st
 			return
 		}
 		err = addVlogBytes(env.Tables, t, lost)
-		if err != nil && tree.Dropped && isDamage(err) {
+		if err != nil && tree.Dropped && isLost(err) {
 			if env.OnDamage != nil {
 				env.OnDamage(t, err)
 			}
@@ -80,11 +82,12 @@ func runDrop(env *Env, tree *manifest.Tree, plan *Plan, edit *manifest.Edit) (st
 	return stats, err
 }
 
-// isDamage reports whether err says that a file is not what was written.
-func isDamage(err error) bool {
+// isLost reports whether err says that a file, or part of it, cannot be had
+// back by reading it again.
+func isLost(err error) bool {
 	_, corrupt := errors.AsType[*base.CorruptionError](err)
 	_, missing := errors.AsType[*base.MissingFileError](err)
-	return corrupt || missing
+	return corrupt || missing || errors.Is(err, syscall.EIO)
 }
 
 func runMerge(ctx context.Context, env *Env, tree *manifest.Tree, plan *Plan, snapshots []base.SeqNum, now uint64, edit *manifest.Edit) (Stats, error) {
