@@ -8,8 +8,8 @@ import (
 
 // Close ends the store. It waits for calls in progress, writes what is in
 // memory to tables, so that the next Open has nothing to replay, and releases
-// everything. Calls after it return ErrClosed; open cursors and snapshots are
-// closed, and reported as Leak events. A second Close waits for the first and
+// everything. Calls after it return ErrClosed; open cursors, snapshots and
+// transactions are closed, and reported as Leak events. A second Close waits for the first and
 // returns the same.
 //
 // After an error nothing is lost that was committed: the next Open finds it in
@@ -47,12 +47,15 @@ func (db *DB) close() error {
 	default:
 		errs = append(errs, db.closeFailed())
 	}
-	cursors, snapshots := db.opened.closeAll()
+	cursors, snapshots, txs := db.opened.closeAll()
 	for _, where := range cursors {
 		db.reportLeak("cursor", where)
 	}
 	for _, where := range snapshots {
 		db.reportLeak("snapshot", where)
+	}
+	for _, where := range txs {
+		db.reportLeak("transaction", where)
 	}
 	db.mu.Lock()
 	s := db.state.Swap(nil)
@@ -161,7 +164,7 @@ func (db *DB) dropLogs() error {
 // cursor that was being opened when the others were closed may come late.
 func (db *DB) awaitReaders() {
 	for db.readers.Load() > 0 {
-		cursors, _ := db.opened.closeAll()
+		cursors, _, _ := db.opened.closeAll()
 		for _, where := range cursors {
 			db.reportLeak("cursor", where)
 		}

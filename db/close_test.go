@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"runtime"
 	"strings"
@@ -93,7 +94,7 @@ func callsOf(store *DB, snap *Snapshot, cur *Cursor, key []byte) map[string]func
 // harmless are the methods that say nothing of a closed store, and must not
 // panic.
 var harmless = map[string]bool{
-	"DB.Close": true, "DB.Default": true, "DB.Keyspaces": true, "Keyspace.Name": true, "DB.Metrics": true, "DB.NewBatch": true, "Snapshot.Close": true,
+	"DB.Close": true, "DB.Default": true, "DB.Keyspaces": true, "Keyspace.Name": true, "DB.Metrics": true, "DB.NewBatch": true, "Snapshot.Close": true, "Tx.Discard": true,
 	"Cursor.Close": true, "Cursor.Err": true, "Cursor.Item": true, "Cursor.Key": true, "Cursor.Valid": true,
 }
 
@@ -111,8 +112,11 @@ func TestEveryCallOnAClosedStoreReturnsErrClosed(t *testing.T) {
 	if !cur.First() {
 		t.Fatal(cur.Err())
 	}
+	tx, err := store.Begin(TxOptions{})
+	must(t, err)
 	calls := callsOf(store, snap, cur, []byte("k"))
-	for _, typ := range []reflect.Type{reflect.TypeFor[*DB](), reflect.TypeFor[*Keyspace](), reflect.TypeFor[*Snapshot](), reflect.TypeFor[*Cursor]()} {
+	maps.Copy(calls, callsOfTx(store, tx, []byte("k")))
+	for _, typ := range []reflect.Type{reflect.TypeFor[*DB](), reflect.TypeFor[*Keyspace](), reflect.TypeFor[*Snapshot](), reflect.TypeFor[*Cursor](), reflect.TypeFor[*Tx]()} {
 		for i := range typ.NumMethod() {
 			name := typ.Elem().Name() + "." + typ.Method(i).Name
 			if calls[name] == nil && !harmless[name] {

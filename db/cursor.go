@@ -24,6 +24,7 @@ type Cursor struct {
 	rng   Range
 	tombs *rangedel.Set
 	iter  *iterator.Merging
+	tx    *txCursor // nil unless it is a transaction's
 
 	use    atomic.Uint32 // cursorIdle, cursorBusy, cursorClosed
 	handle *handle       // in the registry of what is open
@@ -75,11 +76,17 @@ func (ks *Keyspace) NewCursor(r Range) (*Cursor, error) {
 func (db *DB) NewCursor(r Range) (*Cursor, error) { return db.main.NewCursor(r) }
 
 // newCursor takes over the reader's reference.
-func (r reader) newCursor(rng Range) (*Cursor, error) {
-	c := &Cursor{r: r, now: r.db.now(r.s.version), rng: rng}
+func (r reader) newCursor(rng Range) (*Cursor, error) { return r.openCursor(rng, nil) }
+
+func (r reader) openCursor(rng Range, tx *txCursor) (*Cursor, error) {
+	c := &Cursor{r: r, now: r.db.now(r.s.version), rng: rng, tx: tx}
 	var err error
 	if c.tombs, err = r.db.rangeDels(r.v, rng); err == nil {
-		o := sourceOptions{lower: rng.lower, fill: true, tombs: c.tombs, seq: r.seq}
+		own := c.ownIndex()
+		if own != nil {
+			c.tombs = rangedel.Merge(own.RangeDels(), c.tombs)
+		}
+		o := sourceOptions{lower: rng.lower, fill: true, tombs: c.tombs, seq: r.seq, own: own}
 		if rng.bounded {
 			o.upper = rng.upper
 		}
@@ -123,6 +130,13 @@ func (c *Cursor) Last() bool {
 	}
 	defer c.end()
 	c.err = nil
+	return c.seekLast()
+}
+
+func (c *Cursor) seekLast() bool {
+	if c.tx != nil {
+		c.tx.seekDown(c, c.rng.upper, !c.rng.bounded)
+	}
 	if c.rng.bounded {
 		return c.backward(c.iter.SeekLT(c.rng.upper))
 	}
@@ -143,7 +157,10 @@ func (c *Cursor) SeekGE(key []byte) bool {
 
 func (c *Cursor) seekGE(key []byte) bool {
 	c.err = nil
-	return c.forward(c.iter.SeekGE(key, base.SeekTrailer(c.r.seq)))
+	if c.tx != nil {
+		c.tx.seekUp(c, key)
+	}
+	return c.forward(c.iter.SeekGE(key, base.SeekTrailer(max(c.r.seq, c.ownTop()))))
 }
 
 // SeekLT moves to the largest key of the range that is less than key.
@@ -155,6 +172,9 @@ func (c *Cursor) SeekLT(key []byte) bool {
 	c.err = nil
 	if c.rng.bounded && bytes.Compare(key, c.rng.upper) > 0 {
 		key = c.rng.upper
+	}
+	if c.tx != nil {
+		c.tx.seekDown(c, key, false)
 	}
 	return c.backward(c.iter.SeekLT(key))
 }
@@ -202,10 +222,7 @@ func (c *Cursor) Prev() bool {
 	case c.err != nil, c.at == atFront:
 		return false
 	case c.at == atNowhere, c.at == atBack:
-		if c.rng.bounded {
-			return c.backward(c.iter.SeekLT(c.rng.upper))
-		}
-		return c.backward(c.iter.Last())
+		return c.seekLast()
 	case c.at == atBehind:
 		return c.backward(c.more)
 	}
@@ -233,7 +250,7 @@ func (c *Cursor) forward(ok bool) bool {
 			break
 		}
 		seq := k.Trailer.SeqNum()
-		if seq > c.r.seq {
+		if !c.sees(seq) {
 			ok = c.iter.Next()
 			continue
 		}
@@ -244,6 +261,9 @@ func (c *Cursor) forward(ok bool) bool {
 		}
 		if shown {
 			c.valid = true
+			if c.tx != nil {
+				c.tx.sawUp(c.key)
+			}
 			return true
 		}
 		ok = c.skipVersions()
@@ -252,6 +272,9 @@ func (c *Cursor) forward(ok bool) bool {
 		return c.stop(err)
 	}
 	c.at = atBack
+	if c.tx != nil {
+		c.tx.sawBack(c.rng)
+	}
 	return false
 }
 
@@ -280,17 +303,14 @@ func (c *Cursor) show(trailer base.Trailer) (bool, error) {
 // covered reports whether a range delete that the cursor sees hides the
 // version seq of key.
 func (c *Cursor) covered(key []byte, seq base.SeqNum) bool {
-	return !c.tombs.Empty() && c.tombs.CoveringSeq(key, c.r.seq) > seq
+	return !c.tombs.Empty() && c.coveringSeq(key) > seq
 }
 
 // showMerged gathers the operands from iter's entry on. Afterwards iter stands
 // on the entry after the last one used, or on it.
 func (c *Cursor) showMerged() (bool, error) {
 	o := operands{}
-	covering := base.SeqNum(0)
-	if !c.tombs.Empty() {
-		covering = c.tombs.CoveringSeq(c.key, c.r.seq)
-	}
+	covering := c.coveringSeq(c.key)
 	for {
 		k := c.iter.Key()
 		if !bytes.Equal(k.User, c.key) {
@@ -300,12 +320,14 @@ func (c *Cursor) showMerged() (bool, error) {
 		if k.Trailer.SeqNum() < covering {
 			break
 		}
-		done, err := o.add(&c.r, c.key, k.Trailer, c.iter.Value(), c.now)
-		if err != nil {
-			return false, err
-		}
-		if done {
-			break
+		if c.sees(k.Trailer.SeqNum()) { // own writes are newer than some that it does not see
+			done, err := o.add(&c.r, c.key, k.Trailer, c.iter.Value(), c.now)
+			if err != nil {
+				return false, err
+			}
+			if done {
+				break
+			}
 		}
 		if !c.iter.Next() {
 			if err := c.iter.Err(); err != nil {
@@ -385,7 +407,11 @@ func (c *Cursor) Err() error { return c.err }
 // Close releases the cursor. Closing it again is allowed.
 func (c *Cursor) Close() error {
 	c.r.db.opened.remove(c.handle)
-	return c.shut()
+	err := c.shut()
+	if c.tx != nil {
+		c.tx.leave(c)
+	}
+	return err
 }
 
 // shut closes the cursor from any goroutine: it waits for a call in progress.

@@ -25,6 +25,9 @@ func (c *Cursor) backward(ok bool) bool {
 		}
 		if shown {
 			c.at, c.more, c.valid = atBehind, ok, true
+			if c.tx != nil {
+				c.tx.sawDown(c.key)
+			}
 			return true
 		}
 	}
@@ -32,6 +35,9 @@ func (c *Cursor) backward(ok bool) bool {
 		return c.stop(err)
 	}
 	c.at = atFront
+	if c.tx != nil {
+		c.tx.sawDown(c.rng.lower)
+	}
 	return false
 }
 
@@ -43,7 +49,7 @@ func (c *Cursor) showBackward() (shown, more bool, err error) {
 	found := false
 	more = true
 	for more && bytes.Equal(c.iter.Key().User, c.key) {
-		if trailer := c.iter.Key().Trailer; trailer.SeqNum() <= c.r.seq {
+		if trailer := c.iter.Key().Trailer; c.sees(trailer.SeqNum()) {
 			newest, found = trailer, true
 			c.saved = append(c.saved[:0], c.iter.Value()...)
 		}
@@ -65,7 +71,7 @@ func (c *Cursor) showSaved(trailer base.Trailer) (bool, error) {
 	if kind.Op() == base.KindMerge {
 		// Merges are rare where one walks backward: gather the operands from
 		// the newest down, as a point read does.
-		value, err := c.r.appendMerged(c.saved[:0], c.key, c.now)
+		value, err := c.appendMerged(c.saved[:0])
 		if err != nil {
 			return false, err
 		}

@@ -39,6 +39,7 @@ type DB struct {
 	state   atomic.Pointer[readState] // nil once closed
 	visible atomic.Uint64             // last published sequence number
 	failure atomic.Pointer[failure]   // why the store takes no writes; sticky
+	openTxs atomic.Int64              // transactions that may write
 	readers atomic.Int64              // read states that somebody holds
 
 	// The commit side, touched only by the pipeline's Write callback, by

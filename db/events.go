@@ -61,7 +61,7 @@ type BackgroundError struct{ Err error }
 
 // Leak says that Close met something that was left open.
 type Leak struct {
-	What  string // "cursor" or "snapshot"
+	What  string // "cursor", "snapshot" or "transaction"
 	Where string // the stack that opened it
 }
 

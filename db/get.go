@@ -18,6 +18,7 @@ type reader struct {
 	s   *readState // whose reference is its maker's
 	v   *treeView  // of ks in s
 	seq base.SeqNum
+	own *ownWrites // of a transaction, else nil
 }
 
 // reader reads ks as of now. The caller gives the reference back with release.
@@ -225,6 +226,9 @@ func (r *reader) appendValue(dst []byte, key []byte, l *lookup) ([]byte, error) 
 
 // readPointer appends to dst the value that an encoded pointer names.
 func (r *reader) readPointer(dst []byte, key []byte, seq base.SeqNum, enc []byte) ([]byte, error) {
+	if isOwn(seq) {
+		return r.readOwn(dst, enc)
+	}
 	ptr, err := base.DecodePointer(enc)
 	if err != nil {
 		return dst, payloadError(key, base.MakeTrailer(seq, base.KindSetPointer), err)

@@ -10,13 +10,15 @@ import (
 	"github.com/cordwood-db/cordwood/internal/base"
 )
 
-// registry knows the open snapshots and cursors: which sequence numbers are in
+// registry knows the open snapshots, transactions and cursors: which sequence numbers are in
 // use, and where what was left open had been opened.
 type registry struct {
 	mu        sync.Mutex
 	cursors   map[*handle]*Cursor
 	snapshots map[*handle]*Snapshot
-	filtering int // runs whose compaction filter may drop what is visible
+	txs       *txCore // list of the open transactions
+	listed    uint64  // how often snapshotSeqs was called
+	filtering int     // runs whose compaction filter may drop what is visible
 }
 
 // beginFilter is called before a run with a compaction filter lists the
@@ -41,9 +43,10 @@ type handle struct {
 	n   int
 }
 
-func newHandle() *handle {
+// newHandle notes the stack but for its innermost frames.
+func newHandle(skip int) *handle {
 	h := &handle{}
-	h.n = runtime.Callers(4, h.pcs[:])
+	h.n = runtime.Callers(1+skip, h.pcs[:])
 	return h
 }
 
@@ -61,7 +64,7 @@ func (h *handle) String() string {
 }
 
 func (r *registry) addCursor(c *Cursor) *handle {
-	h := newHandle()
+	h := newHandle(4)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.cursors == nil {
@@ -77,7 +80,7 @@ func (r *registry) addCursor(c *Cursor) *handle {
 // not newer. pin says that the snapshot has to keep a read state: see
 // beginFilter.
 func (r *registry) addSnapshot(s *Snapshot, seq func() base.SeqNum) (pin bool) {
-	s.handle = newHandle()
+	s.handle = newHandle(3)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.snapshots == nil {
@@ -95,8 +98,8 @@ func (r *registry) remove(h *handle) {
 	delete(r.snapshots, h)
 }
 
-// snapshotSeqs are the sequence numbers of the open snapshots, ascending,
-// each once.
+// snapshotSeqs are the sequence numbers of the open snapshots and transactions,
+// ascending, each once.
 func (r *registry) snapshotSeqs() []base.SeqNum {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -104,17 +107,25 @@ func (r *registry) snapshotSeqs() []base.SeqNum {
 	for _, s := range r.snapshots {
 		seqs = append(seqs, s.seq)
 	}
+	r.listed++
+	for c := r.txs; c != nil; c = c.next {
+		seqs = append(seqs, c.seq)
+	}
 	slices.Sort(seqs)
 	return slices.Compact(seqs)
 }
 
-// closeAll closes every cursor and forgets every snapshot. It returns where
-// each was opened.
-func (r *registry) closeAll() (cursors, snapshots []string) {
+// closeAll closes every cursor and forgets every snapshot and transaction. It
+// returns where each was opened.
+func (r *registry) closeAll() (cursors, snapshots, txs []string) {
 	r.mu.Lock()
 	open, taken := r.cursors, r.snapshots
 	r.cursors, r.snapshots = nil, nil
+	txs, unpin := r.closeTxs()
 	r.mu.Unlock()
+	for _, release := range unpin {
+		release()
+	}
 	for h, s := range taken {
 		s.shut()
 		snapshots = append(snapshots, h.String())
@@ -123,7 +134,7 @@ func (r *registry) closeAll() (cursors, snapshots []string) {
 		cursors = append(cursors, h.String())
 		_ = c.shut()
 	}
-	return cursors, snapshots
+	return cursors, snapshots, txs
 }
 
 // counts is how many snapshots and cursors are open.

@@ -54,13 +54,26 @@ func (s *recentSegment) size() int { return len(s.arena) + len(s.ops)*recentOpBy
 
 func (s *recentSegment) reset() { s.ops, s.arena = s.ops[:0], s.arena[:0] }
 
-// start switches the log on; applied is the last sequence number in a memtable.
-func (l *recentLog) start(applied base.SeqNum) {
-	l.on, l.floor, l.quiet = true, applied, 0
+// follow switches the log on when somebody needs it, and off when nobody has
+// for a while. It is called before each group; applied is the last sequence
+// number in a memtable.
+func (l *recentLog) follow(needed bool, applied base.SeqNum) {
+	switch {
+	case needed && l.on:
+		l.quiet = 0
+	case needed:
+		l.start(applied)
+	case l.on:
+		if l.quiet++; l.quiet > recentQuietMax {
+			*l = recentLog{max: l.max}
+		}
+	}
+	if l.on {
+		l.forget(applied)
+	}
 }
 
-// stop switches the log off and gives its memory back.
-func (l *recentLog) stop() { *l = recentLog{max: l.max} }
+func (l *recentLog) start(applied base.SeqNum) { l.on, l.floor, l.quiet = true, applied, 0 }
 
 // forget drops operations above applied: those of a group that failed.
 func (l *recentLog) forget(applied base.SeqNum) {
@@ -101,23 +114,17 @@ func (l *recentLog) add(seq base.SeqNum, keyspace uint32, kind base.Kind, key, p
 	s.ops = append(s.ops, op)
 }
 
-// addBatch notes all operations of a batch.
+// addBatch notes all operations of a batch, the last of which has the sequence
+// number seq.
 func (l *recentLog) addBatch(seq base.SeqNum, b *Batch) error {
-	it := base.OpIter{B: b.ops}
+	var it batchIter
 	for {
-		op, ok, err := it.Next()
-		if err != nil {
+		op, _, ok, err := it.next(b)
+		if err != nil || !ok {
 			return err
-		}
-		if !ok {
-			break
 		}
 		l.add(seq, op.Keyspace, op.Kind, op.Key, op.Payload)
 	}
-	for i := range b.large {
-		l.add(seq, 0, b.large[i].kind, b.large[i].key, nil)
-	}
-	return nil
 }
 
 // after is the index of the first operation above seq.

@@ -9,6 +9,7 @@ import (
 	"github.com/cordwood-db/cordwood/internal/iterator"
 	"github.com/cordwood-db/cordwood/internal/rangedel"
 	"github.com/cordwood-db/cordwood/manifest"
+	"github.com/cordwood-db/cordwood/memtable"
 	"github.com/cordwood-db/cordwood/sstable"
 )
 
@@ -20,12 +21,17 @@ type sourceOptions struct {
 	// Tables that a range delete at or below seq covers whole are passed over.
 	tombs *rangedel.Set
 	seq   base.SeqNum
+
+	own *memtable.Memtable // of a transaction, else nil
 }
 
 // newInternalIterator merges all sources of a keyspace that can hold keys of
 // the range.
 func (r *reader) newInternalIterator(o sourceOptions) (*iterator.Merging, error) {
 	var iters []iterator.Iterator
+	if o.own != nil {
+		iters = append(iters, o.own.NewIter())
+	}
 	for _, m := range r.v.mems {
 		if !m.Empty() {
 			iters = append(iters, m.NewIter())

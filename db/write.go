@@ -100,6 +100,7 @@ type request struct {
 	own   Batch       // for the direct writes
 	first base.SeqNum // of its operations; set by the leader
 	last  base.SeqNum // likewise
+	check *txCheck    // nil unless it is a transaction's
 }
 
 var requests = sync.Pool{New: func() any { return new(request) }}
@@ -114,7 +115,7 @@ func (q *request) free() {
 	if cap(q.own.ops) > ownBytesMax {
 		q.own.ops = nil
 	}
-	q.batch = nil
+	q.batch, q.check = nil, nil
 	requests.Put(q)
 }
 
@@ -146,7 +147,7 @@ func (db *DB) commit(q *request, b *Batch, d Durability) error {
 	q.Request.Bytes = int(min(b.bytes, 1<<30))
 	q.Request.Batch = q
 	start := time.Now()
-	err := db.pipeline.Commit(&q.Request)
+	err := db.submit(q)
 	db.metrics.commit.record(time.Since(start))
 	if err != nil {
 		return classify(err)

@@ -24,6 +24,9 @@ type writer struct {
 	nextLSN     uint64          // where the log ended when the store was opened
 	created     *wal.Log        // the log, while its first segment is not recorded yet
 	buf         []byte          // the group, encoded
+
+	recent   recentLog         // what was written last, for transactions
+	admitted []*commit.Request // memory for a group without those refused
 }
 
 // embedBytesMax is how many bytes of large values of a synced group go into
@@ -39,7 +42,13 @@ const bufKeepMax = 4 * mib
 // never points at value-log bytes that were not written before it. It is the
 // pipeline's Write.
 func (db *DB) writeGroup(group []*commit.Request) error {
-	err := db.writeGroupLogs(group)
+	group, err := db.screen(group)
+	if err == nil && len(group) == 0 {
+		return nil
+	}
+	if err == nil {
+		err = db.writeGroupLogs(group)
+	}
 	if err == nil {
 		db.applyGroup()
 		db.w.applied = db.w.seq
@@ -87,9 +96,6 @@ func (db *DB) writeGroupLogs(group []*commit.Request) error {
 	separated := false
 	for _, r := range group {
 		q := r.Batch.(*request)
-		if r.Refused = q.refusal(); r.Refused != nil {
-			continue
-		}
 		q.first, q.last = w.seq+1, w.seq+base.SeqNum(q.batch.count)
 		w.seq = q.last
 		split, err := db.encode(q, embed)
@@ -97,9 +103,6 @@ func (db *DB) writeGroupLogs(group []*commit.Request) error {
 			return err
 		}
 		separated = separated || split
-	}
-	if len(w.buf) == 0 {
-		return nil // all were refused
 	}
 	if separated {
 		if err := db.active.flushValues(); err != nil {
@@ -111,16 +114,6 @@ func (db *DB) writeGroupLogs(group []*commit.Request) error {
 		return err
 	}
 	db.metrics.walBytes.Add(uint64(len(w.buf)))
-	return nil
-}
-
-// refusal is why a request cannot be committed any more, or nil.
-func (q *request) refusal() error {
-	for _, u := range q.batch.uses {
-		if u.ks != nil && u.ks.dropped.Load() {
-			return u.ks.droppedErr()
-		}
-	}
 	return nil
 }
 

@@ -1,0 +1,307 @@
+package db
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"sort"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/internal/commit"
+	"github.com/cordwood-db/cordwood/internal/iterator"
+	"github.com/cordwood-db/cordwood/internal/rangedel"
+	"github.com/cordwood-db/cordwood/manifest"
+)
+
+// txCheck is what has to hold for a request to be committed: nothing in the
+// read set was written above a sequence number. It is checked in two steps,
+// first in the tree by the goroutine that commits, then in the log of recent
+// commits by the leader of the group.
+type txCheck struct {
+	read   *readSet    // sealed
+	spaces []*Keyspace // that were read, but for the default one
+	seen   base.SeqNum // up to which nothing of it was written
+	reach  base.SeqNum // set by the leader with errCheckAgain: where its log begins
+}
+
+// findSpaces fills in the keyspaces. ErrConflict if one has been dropped.
+func (c *txCheck) findSpaces(db *DB) error {
+	last := uint32(0)
+	add := func(num uint32) error {
+		if num == last {
+			return nil
+		}
+		last = num
+		ks := db.spaces.numbered(num)
+		if ks == nil {
+			return ErrConflict
+		}
+		c.spaces = append(c.spaces, ks)
+		return nil
+	}
+	for _, k := range c.read.keys {
+		if err := add(k.keyspace); err != nil {
+			return err
+		}
+	}
+	last = 0
+	for _, rg := range c.read.ranges {
+		if err := add(rg.lower.keyspace); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errCheckAgain is the refusal of a request whose check of the tree ends before
+// the log of recent commits begins.
+var errCheckAgain = errors.New("cordwood: more was committed meanwhile")
+
+// checkTriesMax is how often a tree is checked for one commit. More than once
+// needs a log that was switched on, or run through, in the meantime.
+const checkTriesMax = 8
+
+// submit runs a request through the pipeline, and checks it if that is needed.
+func (db *DB) submit(q *request) error {
+	if q.check == nil {
+		return db.pipeline.Commit(&q.Request)
+	}
+	for range checkTriesMax {
+		if err := db.checkTree(q.check); err != nil {
+			return err
+		}
+		err := db.pipeline.Commit(&q.Request)
+		if err != errCheckAgain {
+			return err
+		}
+		if err := db.awaitVisible(q.check.reach); err != nil {
+			return err
+		}
+	}
+	return ErrTxTooOld
+}
+
+// awaitVisible waits until the commits up to seq, which are being synced, are
+// visible.
+func (db *DB) awaitVisible(seq base.SeqNum) error {
+	for base.SeqNum(db.visible.Load()) < seq {
+		if err := db.pipeline.Failed(); err != nil {
+			return err
+		}
+		if err := db.writable(); err != nil {
+			return err
+		}
+		pause()
+	}
+	return nil
+}
+
+// checkTree compares the newest state with the read set and moves c.seen up to
+// it. ErrConflict if anything in the set was written.
+func (db *DB) checkTree(c *txCheck) error {
+	s, now := db.acquire()
+	if s == nil {
+		return ErrClosed
+	}
+	defer db.release(s)
+	if now == c.seen {
+		return nil
+	}
+	for i := range c.read.keys {
+		k := c.read.keys[i]
+		ch, err := db.changesIn(s, k.keyspace, c.seen)
+		if err != nil {
+			return err
+		}
+		if err := ch.key(c.read.bytes(k)); err != nil {
+			return err
+		}
+	}
+	for i := range c.read.ranges {
+		rg := &c.read.ranges[i]
+		ch, err := db.changesIn(s, rg.lower.keyspace, c.seen)
+		if err != nil {
+			return err
+		}
+		r := Range{lower: c.read.bytes(rg.lower), bounded: !rg.open}
+		if r.bounded {
+			r.upper = c.read.bytes(rg.upper)
+		}
+		if err := ch.within(r); err != nil {
+			return err
+		}
+	}
+	c.seen = now
+	return nil
+}
+
+// changes looks for what was written to a keyspace above a sequence number. A
+// version that was written and deleted again may be gone from the tree, but
+// then only because there is none below it either: what a transaction that
+// reads at since could see is kept for it, and with that whatever hides it.
+type changes struct {
+	reader // sees everything
+	since  base.SeqNum
+}
+
+// changesIn looks in one keyspace of a state. One that was dropped has changed.
+func (db *DB) changesIn(s *readState, keyspace uint32, since base.SeqNum) (changes, error) {
+	v := s.view(keyspace)
+	if v == nil {
+		return changes{}, ErrConflict
+	}
+	return changes{reader{db: db, s: s, v: v, seq: base.SeqNumMax}, since}, nil
+}
+
+// key is ErrConflict if key was written.
+func (c *changes) key(key []byte) error {
+	covering, err := c.coveringSeq(key)
+	if err != nil {
+		return err
+	}
+	if covering > c.since {
+		return ErrConflict
+	}
+	var l lookup
+	found, err := c.findVersion(c.since+1, key, &l)
+	if err != nil || !found {
+		return err
+	}
+	defer l.release()
+	if l.trailer.SeqNum() > c.since {
+		return ErrConflict
+	}
+	return nil
+}
+
+// within is ErrConflict if a key of rng was written.
+func (c *changes) within(rng Range) error {
+	dels, err := c.db.tableRangeDels(c.v, func(t *manifest.TableMeta) bool { return t.Overlaps(rng.lower, rng.upper) })
+	if err != nil {
+		return err
+	}
+	if deletes(dels, rng, c.since) {
+		return ErrConflict
+	}
+	for _, m := range c.v.mems {
+		if m.MaxSeq() <= c.since {
+			continue
+		}
+		if deletes(m.RangeDels(), rng, c.since) {
+			return ErrConflict
+		}
+		if err := c.walk(m.NewIter(), rng); err != nil {
+			return err
+		}
+	}
+	for level := range c.v.tree.Levels {
+		for _, t := range c.v.tree.Overlaps(level, rng.lower, rng.upper) {
+			if t.SeqMax <= c.since {
+				continue
+			}
+			it, err := c.db.newTableIterator(t, sourceOptions{lower: rng.lower, upper: rng.upper, fill: true})
+			if err != nil {
+				return err
+			}
+			if err := c.walk(it, rng); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// walk is ErrConflict if it, which it closes, has an entry in rng that is new.
+func (c *changes) walk(it iterator.Iterator, rng Range) error {
+	err := error(nil)
+	for ok := it.SeekGE(rng.lower, base.SeekTrailer(base.SeqNumMax)); ok; ok = it.Next() {
+		k := it.Key()
+		if rng.bounded && bytes.Compare(k.User, rng.upper) >= 0 {
+			break
+		}
+		if k.Trailer.SeqNum() > c.since {
+			err = ErrConflict
+			break
+		}
+	}
+	if failed := it.Close(); failed != nil { // of the walk, too
+		return failed
+	}
+	return err
+}
+
+// deletes reports whether set has a range delete above since in rng.
+func deletes(set *rangedel.Set, rng Range, since base.SeqNum) bool {
+	if set.Empty() {
+		return false
+	}
+	frags := set.Fragments()
+	first := sort.Search(len(frags), func(i int) bool { return bytes.Compare(frags[i].End, rng.lower) > 0 })
+	for _, f := range frags[first:] {
+		if rng.bounded && bytes.Compare(f.Start, rng.upper) >= 0 {
+			return false
+		}
+		if f.Seqs[0] > since {
+			return true
+		}
+	}
+	return false
+}
+
+// screen sets aside the requests of a group that must not be committed, before
+// anything is done for them, and keeps the log of recent commits. It returns
+// the others. Called by the leader of the group.
+//
+// The log is kept while transactions that write are open. One that begins is
+// counted before it takes its sequence number, so that a group that did not see
+// it either ended before or is one that it finds missing from the log.
+func (db *DB) screen(group []*commit.Request) ([]*commit.Request, error) {
+	w := &db.w
+	w.recent.follow(db.openTxs.Load() > 0, w.applied)
+	seq, refused := w.seq, false
+	for _, r := range group {
+		q := r.Batch.(*request)
+		if r.Refused = q.refusal(&w.recent); r.Refused != nil {
+			refused = true
+			continue
+		}
+		seq += base.SeqNum(q.batch.count)
+		if w.recent.on {
+			if err := w.recent.addBatch(seq, q.batch); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if !refused {
+		return group, nil
+	}
+	clear(w.admitted)
+	w.admitted = slices.DeleteFunc(append(w.admitted[:0], group...), func(r *commit.Request) bool { return r.Refused != nil })
+	return w.admitted, nil
+}
+
+// refusal is why a request cannot be committed any more, or nil.
+func (q *request) refusal(recent *recentLog) error {
+	for _, u := range q.batch.uses {
+		if u.ks != nil && u.ks.dropped.Load() {
+			return u.ks.droppedErr()
+		}
+	}
+	if q.check == nil {
+		return nil
+	}
+	for _, ks := range q.check.spaces {
+		if ks.dropped.Load() {
+			return ErrConflict
+		}
+	}
+	hit, known := recent.wrote(q.check.read, q.check.seen)
+	switch {
+	case !known:
+		q.check.reach = recent.floor
+		return errCheckAgain
+	case hit:
+		return ErrConflict
+	}
+	return nil
+}
