@@ -52,9 +52,8 @@
 // and the getters may run beside it and beside each other. Close waits for a
 // Sync, and must not run beside an append. A [Reader] belongs to one goroutine
 // at a time; any number of them may run beside a Log, and beside Remove. The
-// functions that work on a
-// directory, Replay, Repair, Remove, List and Sizes, keep no state; Replay and
-// Repair expect to be alone with it.
+// functions that work on a directory, Replay, Repair, Remove, List and Sizes,
+// keep no state; Replay and Repair expect to be alone with it.
 //
 // # Invariants
 //

@@ -1,9 +1,11 @@
 package wal
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/vfs"
 )
 
 // TestRetainedSegmentsAreNoneOfRecoverysBusiness: a directory that keeps
@@ -119,4 +121,51 @@ func TestSizesAreThoseOfTheFiles(t *testing.T) {
 		}
 	}
 	must(t, f.l.Close())
+}
+
+// TestADurablePositionOutlivesPowerLoss: a reader that went no further than what
+// was synced goes on after a crash where it was, also if the segment had been
+// let go of, since it was synced before.
+func TestADurablePositionOutlivesPowerLoss(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	for range 60 {
+		m := newMem(t)
+		f := newFeed(t, m)
+		r := f.mustOpen(Position{})
+		seen := 0
+		for range 1 + rng.IntN(30) {
+			switch rng.IntN(5) {
+			case 0:
+				f.rotate()
+			case 1:
+				mustSync(t, f.l)
+				f.l.Retire(f.l.Segment())
+			default:
+				f.add(rng.IntN(100), 1)
+			}
+			n := f.before(f.l.DurableLSN())
+			f.want(r, f.l.DurableLSN(), seen, n)
+			seen = n
+		}
+		crashed := m.CrashClone(func(vfs.CrashItem) vfs.CrashChoice { return vfs.CrashChoice(rng.IntN(3)) })
+		res, err := Replay(crashed, testDir, 1, nil)
+		must(t, err)
+		if res.Cut != nil {
+			must(t, Repair(crashed, testDir, *res.Cut))
+		}
+		if f.recs = f.recs[:f.before(res.EndLSN)]; len(f.recs) < seen {
+			t.Fatalf("%d records, %d were durable", len(f.recs), seen)
+		}
+		opts := testOptions(crashed)
+		opts.NewID = ids(77)
+		f.fs = crashed
+		f.l, err = Create(opts, res.NextSegment, res.EndLSN)
+		must(t, err)
+		f.add(20, 1)
+		f.rotate()
+		f.add(20, 1)
+		f.want(f.mustOpen(Position{LSN: r.LSN()}), f.l.EndLSN(), seen, len(f.recs))
+		f.want(f.mustOpen(Position{}), f.l.EndLSN(), 0, len(f.recs))
+		must(t, f.l.Close())
+	}
 }
