@@ -6,85 +6,93 @@ import (
 )
 
 // estimateExactMax is up to how many entries of a range Estimate counts one by
-// one.
-const estimateExactMax = cursorItemsMax
+// one where there is a sample.
+const estimateExactMax = 256
 
 // Estimate is about how many entries have keys in [lower, upper), and how many
 // bytes their keys and payloads have; nil is an open end. All versions of a key
 // count, deletes too; range deletes do not, neither as entries nor in what they
 // delete. It takes microseconds and is safe for concurrent use until Release.
 //
-// Both are exact if the range holds up to 256 entries, if the memtable holds up
-// to 2,048, or if the range is open at both ends. Else they come from a sample
-// of 1,024 to 2,048 entries, of which k are in the range: the number of entries
-// then has a standard error of 1/√k or less: 3 % for a range with all but few
-// of the entries, 10 % for a tenth of them, 31 % for a hundredth; it is never
-// below 256. The bytes are off by as much, and by more where a few large entries
+// Both are exact if the range holds up to 256 entries, if the memtable holds
+// fewer than 1,024, or if the range is open at both ends. Else they come from a
+// sample of which k entries are in the range: the number of entries then has a
+// standard error of 1/√k or less, and is above 256. The sample is a quarter of
+// the entries, until that makes 2,048, and then has 1,024 to 2,048: an error of
+// 3 % for a range with nearly all entries, 10 % for a tenth of them, 31 % for a
+// hundredth. The bytes are off by as much, and by more where a few large entries
 // make up most of them.
 func (m *Memtable) Estimate(lower, upper []byte) (entries, bytes uint64) {
 	b := m.body.Load()
 	if b == nil {
 		return 0, 0
 	}
-	if lower == nil && upper == nil {
-		m.mu.RLock()
-		defer m.mu.RUnlock()
-		return uint64(b.tree.Len()), m.dataBytes
+	for {
+		estimate, kind := m.estimateBySample(b, lower, upper)
+		limit := uint64(estimateExactMax)
+		switch kind {
+		case certain:
+			return estimate.entries, estimate.bytes
+		case unsampled:
+			limit = 2 * sampleFirstEntries
+		}
+		counted := m.count(lower, upper, limit)
+		if counted.entries <= limit {
+			return counted.entries, counted.bytes
+		}
+		if kind == sampledFew {
+			return max(estimate.entries, counted.entries), max(estimate.bytes, counted.bytes)
+		}
+		// Entries came while they were counted, and the sample with them.
 	}
-	box := cursorPool.Get().(*[estimateExactMax + 1]item)
-	defer cursorPool.Put(box)
-	items := box[:0]
-	collect := func(it item) bool {
-		items = append(items, it)
-		return len(items) <= estimateExactMax
-	}
-	slot, pos := b.probes.take(lower)
-	m.mu.RLock()
-	estimate, known := m.estimateBySample(b, lower, upper)
-	if !known {
-		b.tree.AscendGreaterOrEqual(b.probe(pos, lower, beforeAll), collect)
-	}
-	m.mu.RUnlock()
-	slot.giveBack()
-	if known {
-		return estimate.entries, estimate.bytes
-	}
-	counted := b.countBelow(items, upper)
-	if counted.entries <= estimateExactMax {
-		return counted.entries, counted.bytes
-	}
-	return max(estimate.entries, counted.entries), max(estimate.bytes, counted.bytes)
 }
 
-// countBelow sums up the items before upper.
-func (b *body) countBelow(items []item, upper []byte) sampleSum {
+// count counts the entries in [lower, upper) one by one, up to one more than
+// limit.
+func (m *Memtable) count(lower, upper []byte, limit uint64) sampleSum {
 	var sum sampleSum
-	for _, it := range items {
-		if upper != nil && bytes.Compare(b.arena.key(it.pos, it.keyLen), upper) >= 0 {
+	it := m.NewIter()
+	defer it.Close() // never fails
+	for ok := it.SeekGE(lower, beforeAll); ok && sum.entries <= limit; ok = it.Next() {
+		user := it.Key().User
+		if upper != nil && bytes.Compare(user, upper) >= 0 {
 			break
 		}
-		sum.add(b.entryBytes(it))
+		sum.add(uint64(len(user)) + uint64(len(it.Value())))
 	}
 	return sum
 }
 
-// estimateBySample is what the sample says about a range. known is true if it
-// need not be counted: the sample holds all entries, or more of the range than
-// are counted one by one. The caller holds the lock.
-func (m *Memtable) estimateBySample(b *body, lower, upper []byte) (sum sampleSum, known bool) {
+// estimateKind is what an estimate by sample is worth.
+type estimateKind uint8
+
+const (
+	unsampled  estimateKind = iota // none: there is no sample yet
+	sampledFew                     // the range may hold few enough entries to count
+	certain                        // it holds too many to count, or the sum is exact
+)
+
+// estimateBySample is what the sample says about a range.
+func (m *Memtable) estimateBySample(b *body, lower, upper []byte) (sampleSum, estimateKind) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
 	all := sampleSum{uint64(b.tree.Len()), m.dataBytes}
-	if m.sample == nil {
-		return all, false // a few more than are counted, if that
+	switch {
+	case lower == nil && upper == nil:
+		return all, certain
+	case m.sample == nil:
+		return all, unsampled
 	}
 	in := m.sample.between(b, m.boundAt(b, lower), m.boundAt(b, upper))
-	if m.sample.shift == 0 {
-		return in, true
-	}
 	of := m.sample.all()
-	return sampleSum{
+	estimate := sampleSum{
 		entries: scale(all.entries, in.entries, of.entries),
 		bytes:   scale(all.bytes, in.bytes, of.bytes),
-	}, in.entries > estimateExactMax
+	}
+	if in.entries > estimateExactMax {
+		return estimate, certain
+	}
+	return estimate, sampledFew
 }
 
 func (m *Memtable) boundAt(b *body, key []byte) bound {

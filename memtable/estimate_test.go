@@ -58,7 +58,7 @@ func (s *sums) randomBound(rng *rand.Rand) []byte {
 
 func TestEstimatesOfFewEntriesAreExact(t *testing.T) {
 	for name, key := range keyStyles {
-		for _, n := range []int{1, 200, 300, 1500, 20_000} {
+		for _, n := range []int{1, 200, 300, 800, 1500, 20_000} {
 			rng := rand.New(rand.NewPCG(uint64(n), 3))
 			m, b := New(Options{}), newBuilder()
 			fill(t, rng, m, b, key, n)
@@ -72,7 +72,7 @@ func TestEstimatesOfFewEntriesAreExact(t *testing.T) {
 				}
 				entries, size := m.Estimate(lower, upper)
 				want, wantSize := s.between(lower, upper)
-				exact := want <= estimateExactMax || len(s.entries) <= sampleMax && len(s.entries) >= skipFirstEntries+applyChunk
+				exact := want <= estimateExactMax || len(s.entries) < sampleFirstEntries
 				if exact && (entries != want || size != wantSize) {
 					t.Fatalf("%s, %d entries: [%q, %q) has %d, %d bytes, not %d, %d", name, len(s.entries), lower, upper, want, wantSize, entries, size)
 				}
@@ -175,7 +175,7 @@ func TestSamplesAreBounded(t *testing.T) {
 	for n := 0; n < 100_000; n += 5000 {
 		fill(t, rng, m, b, keyStyles["common prefix"], 5000)
 		s := m.sample
-		if size := len(s.run) + len(s.tail); size > sampleMax+2*sampleTail || len(b.entries) > 3*sampleMax && size < sampleMax*9/20 {
+		if size := len(s.run) + len(s.tail); size > sampleMax+2*sampleTail || len(b.entries) > 6*sampleMax && size < sampleMax*9/20 {
 			t.Fatalf("%d of %d entries are in the sample", size, len(b.entries))
 		}
 		if memory := cap(s.run) + cap(s.spare) + cap(s.tail) + cap(s.fresh); memory > 4*sampleMax {

@@ -102,7 +102,7 @@ const (
 
 // reconsider rebuilds the tree, at a few sizes, with another skip where that
 // promises cheaper comparisons, and on pooled nodes where the memtable will
-// become large; it begins the sample where that is worth it. Only the applying goroutine calls it; readers go on with the
+// become large. Only the applying goroutine calls it; readers go on with the
 // old tree meanwhile.
 func (m *Memtable) reconsider(b *body) {
 	n := b.tree.Len()
@@ -115,17 +115,13 @@ func (m *Memtable) reconsider(b *body) {
 	if takes {
 		b.many = nodePool.Get().(*btree.FreeListG[item])
 	}
-	if m.sample == nil {
-		s := newSample(b)
-		m.mu.Lock()
-		m.sample = s
-		m.mu.Unlock()
-	}
 	if takes || better {
 		old, rebuilt := b.tree, b.rebuilt(next)
 		m.mu.Lock()
 		b.tree, b.skip = rebuilt, next
-		m.sample.reskip(b, next)
+		if m.sample != nil {
+			m.sample.reskip(b, next)
+		}
 		m.mu.Unlock()
 		old.Clear(true) // whoever was in it held the lock
 	}

@@ -14,8 +14,10 @@ import (
 // so which entries are in it depends neither on their keys nor on the order in
 // which they came.
 const (
-	sampleMax  = 2048 // entries
-	sampleTail = 64   // newest entries that wait to be sorted in
+	sampleFirstEntries = 1024 // memtables with fewer have no sample
+	sampleFirstShift   = 2
+	sampleMax          = 2048 // entries
+	sampleTail         = 128  // newest entries that wait to be sorted in
 )
 
 type sample struct {
@@ -44,14 +46,15 @@ func sampleHash(seq base.SeqNum) uint64 {
 	return h ^ h>>29
 }
 
-// takes reports whether the entry with this trailer belongs to the sample.
-func (s *sample) takes(t base.Trailer) bool {
-	return sampleHash(t.SeqNum())>>(64-s.shift) == 0
+// takes reports whether a sample of one entry in 1<<shift has that with this
+// trailer.
+func takes(t base.Trailer, shift uint) bool {
+	return sampleHash(t.SeqNum())>>(64-shift) == 0
 }
 
-// newSample samples what the tree holds. The tail is not sorted yet.
+// newSample samples what the tree holds, into the tail.
 func newSample(b *body) *sample {
-	s := &sample{}
+	s := &sample{shift: sampleFirstShift}
 	b.tree.Ascend(func(it item) bool {
 		s.add(b, it)
 		return true
@@ -61,7 +64,7 @@ func newSample(b *body) *sample {
 
 // add adds an entry if it belongs to the sample.
 func (s *sample) add(b *body, it item) {
-	if s.takes(it.trailer) {
+	if takes(it.trailer, s.shift) {
 		s.tail = append(s.tail, sampled{it, b.entryBytes(it)})
 	}
 }
@@ -71,10 +74,20 @@ func (b *body) entryBytes(it item) uint64 {
 	return uint64(it.keyLen) + uint64(len(b.arena.payload(it.pos, it.keyLen)))
 }
 
-// settleSample sorts the tail into the run once it is long.
+// settleSample begins the sample once the memtable is large enough, and sorts
+// the tail into the run once it is long.
 func (m *Memtable) settleSample(b *body) {
 	s := m.sample
-	if s == nil || len(s.tail) < sampleTail {
+	if s == nil {
+		if b.tree.Len() < sampleFirstEntries {
+			return
+		}
+		s = newSample(b)
+		m.mu.Lock()
+		m.sample = s
+		m.mu.Unlock()
+	}
+	if len(s.tail) < sampleTail {
 		return
 	}
 	s.fresh = append(s.fresh[:0], s.tail...)
@@ -84,14 +97,10 @@ func (m *Memtable) settleSample(b *body) {
 		}
 		return 1
 	})
-	run := mergeSamples(b, s.spare[:0], s.run, s.fresh)
-	shift := s.shift
+	run, shift := mergeSamples(b, s.spare[:0], s.run, s.fresh), s.shift
 	for len(run) > sampleMax {
 		shift++
-		run = slices.DeleteFunc(run, func(e sampled) bool { return sampleHash(e.item.trailer.SeqNum())>>(64-shift) != 0 })
-	}
-	for i := 1; i < len(run); i++ {
-		run[i].bytes += run[i-1].bytes
+		run = thinned(run, shift)
 	}
 	m.mu.Lock()
 	s.run, s.spare = run, s.run
@@ -99,18 +108,38 @@ func (m *Memtable) settleSample(b *body) {
 	m.mu.Unlock()
 }
 
-// mergeSamples appends the entries of run and fresh in order, each with its own
-// bytes.
+// mergeSamples appends the entries of run and of fresh, which is sorted, to dst
+// as a run. fresh is much the shorter one.
 func mergeSamples(b *body, dst, run, fresh []sampled) []sampled {
-	before := uint64(0)
-	for _, e := range run {
-		for len(fresh) > 0 && b.less(fresh[0].item, e.item) {
-			dst, fresh = append(dst, fresh[0]), fresh[1:]
+	dst = slices.Grow(dst, len(run)+len(fresh))
+	last, added := uint64(0), uint64(0) // bytes of run copied so far, and of fresh
+	take := func(n int) {
+		for _, e := range run[:n] {
+			dst = append(dst, sampled{e.item, e.bytes + added})
+			last = e.bytes
 		}
-		dst = append(dst, sampled{e.item, e.bytes - before})
-		before = e.bytes
+		run = run[n:]
 	}
-	return append(dst, fresh...)
+	for _, e := range fresh {
+		take(sort.Search(len(run), func(i int) bool { return b.less(e.item, run[i].item) }))
+		added += e.bytes
+		dst = append(dst, sampled{e.item, last + added})
+	}
+	take(len(run))
+	return dst
+}
+
+// thinned leaves in run what one in 1<<shift takes.
+func thinned(run []sampled, shift uint) []sampled {
+	kept, last, bytes := run[:0], uint64(0), uint64(0)
+	for _, e := range run {
+		if takes(e.item.trailer, shift) {
+			bytes += e.bytes - last
+			kept = append(kept, sampled{e.item, bytes})
+		}
+		last = e.bytes
+	}
+	return kept
 }
 
 // reskip gives the items of the sample the prefixes of another skip.
