@@ -44,9 +44,19 @@ func (op Op) String() string {
 	case op.Append:
 		return fmt.Sprintf("append %s %d", op.Key, op.Value)
 	case op.Range:
-		return fmt.Sprintf("range read %s %v", op.Key, op.List)
+		return fmt.Sprintf("range read %s %s", op.Key, listText(op.List))
 	}
-	return fmt.Sprintf("read %s %v", op.Key, op.List)
+	return fmt.Sprintf("read %s %s", op.Key, listText(op.List))
+}
+
+// listText is a list, without the middle of a long one.
+func listText(list []int) string {
+	const whole = 6
+	if len(list) <= whole {
+		return fmt.Sprint(list)
+	}
+	ends := list[len(list)-3:]
+	return fmt.Sprintf("[%d ... %d more ... %d %d %d]", list[0], len(list)-4, ends[0], ends[1], ends[2])
 }
 
 // Txn is a transaction as its client saw it.

@@ -31,9 +31,10 @@ var shapes = []shape{
 	{G2Item, rw, ww | wr, rwAtLeast},
 }
 
-// startsMax bounds the edges from which a cycle of one kind is looked for: in a
-// history that is wrong all over, any small cycle will do.
-const startsMax = 2000
+// startsMax bounds the edges from which a cycle of one kind is looked for, once
+// there is one of any kind: of a history that is wrong all over, some small
+// cycles will do.
+const startsMax = 500
 
 // cycles finds the smallest cycle of each kind that the level forbids.
 func (g *graph) cycles(level Level) []Anomaly {
@@ -50,7 +51,7 @@ func (g *graph) cycles(level Level) []Anomaly {
 		for _, clock := range []edgeKind{0, rt} {
 			sh := sh
 			sh.back |= clock
-			if path := s.smallest(sh); path != nil {
+			if path := s.smallest(sh, len(found) > 0); path != nil {
 				found = append(found, g.describeCycle(sh.kind, path))
 				break
 			}
@@ -143,8 +144,9 @@ func newSearch(g *graph, within []int) *search {
 	return &search{g: g, within: within, seen: make([]int, n), cost: make([]int, n), via: make([]step, n), prev: make([]int, n)}
 }
 
-// smallest is the smallest cycle of a shape, nil if there is none.
-func (s *search) smallest(sh shape) []step {
+// smallest is the smallest cycle of a shape, nil if there is none. brief says
+// that there is a cycle already.
+func (s *search) smallest(sh shape, brief bool) []step {
 	var best []step
 	limit, starts := math.MaxInt, 0
 	for u := range s.g.history {
@@ -155,7 +157,7 @@ func (s *search) smallest(sh shape) []step {
 			if e.kind != sh.first || s.within[e.to] != s.within[u] {
 				continue
 			}
-			if starts++; starts > startsMax && best != nil {
+			if starts++; starts > startsMax && (brief || best != nil) {
 				return best
 			}
 			if path := s.wayBack(sh, step{u, e}, limit); path != nil {

@@ -110,7 +110,7 @@ func (c *checker) readVersions() {
 		}
 		for _, r := range k.reads {
 			if !slices.Equal(r.list, k.order[:len(r.list)]) {
-				c.report(Incompatible, []int{r.txn, k.by}, "%s was read as %v and as %v", name, r.list, k.order)
+				c.report(Incompatible, []int{r.txn, k.by}, "%s was read as %s and as %s", name, listText(r.list), listText(k.order))
 				k.reads = nil // no order of versions follows
 				k.order, k.by = nil, -1
 				break
@@ -131,12 +131,12 @@ func (c *checker) readsOf(i int) {
 		mine := own[op.Key]
 		n := len(op.List) - len(mine)
 		if n < 0 || !slices.Equal(op.List[n:], mine) {
-			c.report(Internal, []int{i}, "%s does not end in the transaction's own appends %v", op, mine)
+			c.report(Internal, []int{i}, "%s does not end in the transaction's own appends %s", op, listText(mine))
 			continue
 		}
 		others, again := seen[op.Key]
 		if again && !slices.Equal(others, op.List[:n]) {
-			c.report(Internal, []int{i}, "%s, of which the transaction read %v before", op, others)
+			c.report(Internal, []int{i}, "%s, of which the transaction read %s before", op, listText(others))
 			continue
 		}
 		if !again {
@@ -188,7 +188,7 @@ func (c *checker) findLostUpdates() {
 				continue
 			}
 			if other, ok := writer[len(r.list)]; ok {
-				c.report(LostUpdate, []int{other, r.txn}, "both read %s as %v and appended to it", name, r.list)
+				c.report(LostUpdate, []int{other, r.txn}, "both read %s as %s and appended to it", name, listText(r.list))
 			}
 			writer[len(r.list)] = r.txn
 		}
