@@ -40,6 +40,13 @@ type Cursor struct {
 	value  []byte // inline value, or encoded pointer
 	err    error
 
+	// Of looking ahead; see prefetch.go.
+	ahead     *lookahead // nil before it is needed
+	streak    int        // values of the value log in a row that were asked for
+	asked     bool       // for the current value
+	separated bool       // the current value was fetched from the value log
+	walked    bool       // backward, in the last step
+
 	saved   []byte // memory for value, where it is not the iterator's
 	seek    []byte // memory for keys to seek to
 	scratch []byte // memory for values from the value log
@@ -49,12 +56,13 @@ type Cursor struct {
 type cursorAt uint8
 
 const (
-	atNowhere cursorAt = iota // not positioned yet
-	atEntry                   // on the current key's version
-	atAhead                   // on the first entry after the current key's versions
-	atBehind                  // on the last entry before the current key's versions
-	atFront                   // the cursor ran off the front
-	atBack                    // the cursor ran off the back
+	atNowhere   cursorAt = iota // not positioned yet
+	atEntry                     // on the current key's version
+	atAhead                     // on the first entry after the current key's versions
+	atBehind                    // on the last entry before the current key's versions
+	atFront                     // the cursor ran off the front
+	atBack                      // the cursor ran off the back
+	atElsewhere                 // away from the current key: it has to be sought
 )
 
 const (
@@ -120,6 +128,7 @@ func (c *Cursor) First() bool {
 		return false
 	}
 	defer c.end()
+	c.restart()
 	return c.seekGE(c.rng.lower)
 }
 
@@ -129,6 +138,7 @@ func (c *Cursor) Last() bool {
 		return false
 	}
 	defer c.end()
+	c.restart()
 	c.err = nil
 	return c.seekLast()
 }
@@ -149,6 +159,7 @@ func (c *Cursor) SeekGE(key []byte) bool {
 		return false
 	}
 	defer c.end()
+	c.restart()
 	if bytes.Compare(key, c.rng.lower) < 0 {
 		key = c.rng.lower
 	}
@@ -169,6 +180,7 @@ func (c *Cursor) SeekLT(key []byte) bool {
 		return false
 	}
 	defer c.end()
+	c.restart()
 	c.err = nil
 	if c.rng.bounded && bytes.Compare(key, c.rng.upper) > 0 {
 		key = c.rng.upper
@@ -186,6 +198,10 @@ func (c *Cursor) Next() bool {
 		return false
 	}
 	defer c.end()
+	return c.move(false)
+}
+
+func (c *Cursor) stepForward() bool {
 	switch {
 	case c.err != nil, c.at == atBack:
 		return false
@@ -196,7 +212,7 @@ func (c *Cursor) Next() bool {
 	case c.at == atAhead:
 		return c.forward(c.more)
 	}
-	// atBehind: the versions of the current key come next.
+	// atBehind, atElsewhere: the versions of the current key come next.
 	c.seek = append(c.seek[:0], c.key...)
 	return c.forward(c.iter.SeekGE(c.seek, 0) && c.skipOldest(c.seek))
 }
@@ -218,6 +234,10 @@ func (c *Cursor) Prev() bool {
 		return false
 	}
 	defer c.end()
+	return c.move(true)
+}
+
+func (c *Cursor) stepBackward() bool {
 	switch {
 	case c.err != nil, c.at == atFront:
 		return false
@@ -286,7 +306,7 @@ func (c *Cursor) show(trailer base.Trailer) (bool, error) {
 	if kind.Op() == base.KindDelete || c.covered(c.key, trailer.SeqNum()) {
 		return false, nil
 	}
-	if kind.Op() == base.KindMerge {
+	if kind.Op() == base.KindMerge && !c.rng.keysOnly {
 		return c.showMerged()
 	}
 	expiry, value, err := base.SplitPayload(kind, c.iter.Value())
@@ -369,6 +389,7 @@ func (c *Cursor) Key() []byte { return c.key }
 // Value reads the current value. The slice is valid until the cursor moves or
 // Value is called again; don't change it.
 func (c *Cursor) Value() ([]byte, error) {
+	c.asked = true
 	if c.valid && c.kind.Op() == base.KindSet && !c.rng.keysOnly && c.use.Load() == cursorIdle {
 		return c.value, nil
 	}
@@ -389,6 +410,7 @@ func (c *Cursor) AppendValue(dst []byte) ([]byte, error) {
 		return dst, ErrClosed
 	}
 	defer c.end()
+	c.asked = true
 	switch {
 	case !c.valid:
 		return dst, errors.Join(errNoItem, c.err)
@@ -406,6 +428,7 @@ func (c *Cursor) Err() error { return c.err }
 
 // Close releases the cursor. Closing it again is allowed.
 func (c *Cursor) Close() error {
+	c.dropAhead()
 	c.r.db.opened.remove(c.handle)
 	err := c.shut()
 	if c.tx != nil {
@@ -423,6 +446,7 @@ func (c *Cursor) shut() error {
 		pause()
 	}
 	_ = c.iter.Close() // an error of the walk is in Err already
+	c.unreserve()
 	c.r.release()
 	return nil
 }

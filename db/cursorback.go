@@ -68,7 +68,7 @@ func (c *Cursor) showBackward() (shown, more bool, err error) {
 // showSaved makes the version whose payload is in c.saved the current entry.
 func (c *Cursor) showSaved(trailer base.Trailer) (bool, error) {
 	kind := trailer.Kind()
-	if kind.Op() == base.KindMerge {
+	if kind.Op() == base.KindMerge && !c.rng.keysOnly {
 		// Merges are rare where one walks backward: gather the operands from
 		// the newest down, as a point read does.
 		value, err := c.appendMerged(c.saved[:0])

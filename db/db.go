@@ -50,14 +50,15 @@ type DB struct {
 	// file; touched only by the flush worker.
 	lost map[base.FileNum]uint64
 
-	active  activeLogs  // WAL and value-log files that take writes; own mutex
-	stall   throttle    // back-pressure; atomics
-	space   space       // size of the value log; atomics
-	dead    deadLists   // which of its records are garbage; own mutex
-	metrics counters    // atomics
-	events  *eventQueue // own synchronisation
-	opened  registry    // open snapshots and cursors; own mutex
-	spaces  keyspaces   // the open keyspaces; own mutex
+	active  activeLogs   // WAL and value-log files that take writes; own mutex
+	stall   throttle     // back-pressure; atomics
+	space   space        // size of the value log; atomics
+	dead    deadLists    // which of its records are garbage; own mutex
+	metrics counters     // atomics
+	events  *eventQueue  // own synchronisation
+	opened  registry     // open snapshots and cursors; own mutex
+	spaces  keyspaces    // the open keyspaces; own mutex
+	ahead   atomic.Int64 // bytes that cursors have for what they fetch ahead
 
 	// installMu serialises edits with the read states that show them, so that
 	// no state can hold a memtable beside the table it was flushed to.

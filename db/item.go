@@ -19,7 +19,9 @@ type Item struct {
 // Key is the key. The slice is valid until the cursor moves; don't change it.
 func (it Item) Key() []byte { return it.c.key }
 
-// Value returns the value. Reading it from the value log happens here. The
+// Value returns the value. Reading it from the value log happens here; where
+// values of the value log are asked for one after the other, those that follow
+// are fetched together with it, if they lie near it. The
 // slice is valid until the cursor moves or Value is called again; don't change
 // it. AppendValue gives a copy.
 func (it Item) Value() ([]byte, error) { return it.c.Value() }
@@ -28,7 +30,8 @@ func (it Item) Value() ([]byte, error) { return it.c.Value() }
 func (it Item) AppendValue(dst []byte) ([]byte, error) { return it.c.AppendValue(dst) }
 
 // ValueSize is the length of the value in bytes, known without reading it from
-// the value log.
+// the value log. It is 0 in a keys-only range for a value that has yet to be
+// merged.
 func (it Item) ValueSize() int { return it.c.valueSize() }
 
 // ExpiresAt is when the value expires; ok is false if it does not.
@@ -41,8 +44,11 @@ func (it Item) ExpiresAt() (at time.Time, ok bool) {
 
 // valueSize is the length of the current value.
 func (c *Cursor) valueSize() int {
-	if c.kind.Op() != base.KindSetPointer {
+	switch c.kind.Op() {
+	case base.KindSet:
 		return len(c.value)
+	case base.KindMerge:
+		return 0
 	}
 	ptr, err := base.DecodePointer(c.value)
 	if err != nil {
