@@ -176,7 +176,7 @@ var errUnpublished = errors.New("a commit in the memtable failed")
 func (db *DB) flush(gens []*generation) error {
 	start := time.Now()
 	newest := gens[len(gens)-1]
-	last := newest.MaxSeq()
+	last := newest.last
 	if !db.awaitPublished(last) {
 		return errUnpublished
 	}

@@ -21,6 +21,10 @@ type generation struct {
 	// writes.
 	spaces atomic.Pointer[[]spaceMem]
 
+	// last is the largest sequence number of a commit, whether its keyspace is
+	// still there or not: a log is replayed above it. Written by the commit side.
+	last base.SeqNum
+
 	// Written once when the generation is frozen, before it is queued to flush.
 	nextSegment base.SegmentNum // segments before it hold nothing newer than this generation
 }
@@ -106,6 +110,7 @@ func (g *generation) apply(seq base.SeqNum, ops []byte, skip func(base.SeqNum, b
 			return err
 		}
 	}
+	g.last = max(g.last, seq-1)
 	return nil
 }
 
@@ -160,14 +165,6 @@ func (g *generation) Empty() bool {
 		}
 	}
 	return true
-}
-
-// MaxSeq is the largest sequence number of an operation, 0 if there is none.
-func (g *generation) MaxSeq() (seq base.SeqNum) {
-	for _, m := range *g.spaces.Load() {
-		seq = max(seq, m.MaxSeq())
-	}
-	return seq
 }
 
 // hidesWork reports whether a flush would let compaction find garbage.
