@@ -15,6 +15,7 @@ type Image struct {
 	Lo, Hi  int      // commits that must, and that may, be there
 	Synced  int      // commits that survive a power loss after the process died
 	Failed  []*State // what it may hold instead, of commits that failed
+	Spaces  []Spaces // the keyspaces that it may have
 	Now     int64
 	Points  map[string]Span // checkpoints, likewise
 	At      vfs.Op          // the operation that did not take place
@@ -161,7 +162,7 @@ func (c *Camera) subset(op vfs.Op, kind string, items []vfs.CrashItem, pick func
 // listed are dropped.
 func (c *Camera) power(op vfs.Op, kind string, items []vfs.CrashItem, choices []vfs.CrashChoice) {
 	lo := c.History.Synced()
-	points := c.History.Checkpoints()
+	points, spaces := c.History.Checkpoints(), c.History.MaySpaces()
 	next := 0
 	fs := c.FS.CrashClone(func(item vfs.CrashItem) vfs.CrashChoice {
 		for n := next; n < len(items); n++ {
@@ -172,18 +173,19 @@ func (c *Camera) power(op vfs.Op, kind string, items []vfs.CrashItem, choices []
 		}
 		return vfs.CrashDrop
 	})
-	c.keep(&Image{FS: fs, Lo: lo, Synced: lo, Points: points, At: op, Kind: kind, items: items, choices: choices})
+	c.keep(&Image{FS: fs, Lo: lo, Synced: lo, Points: points, Spaces: spaces, At: op, Kind: kind, items: items, choices: choices})
 }
 
 // kill takes an image of the death of the process.
 func (c *Camera) kill(op vfs.Op) {
 	synced, lo := c.History.Synced(), c.History.Acked()
-	points := c.History.Checkpoints()
-	c.keep(&Image{FS: c.FS.KillClone(), Lo: lo, Synced: synced, Points: points, At: op, Kind: "kill"})
+	points, spaces := c.History.Checkpoints(), c.History.MaySpaces()
+	c.keep(&Image{FS: c.FS.KillClone(), Lo: lo, Synced: synced, Points: points, Spaces: spaces, At: op, Kind: "kill"})
 }
 
 func (c *Camera) keep(i *Image) {
 	i.Hi = c.History.Begun()
+	i.Spaces = append(i.Spaces, c.History.MaySpaces()...)
 	i.Now = c.Clock.Nanos()
 	still := c.History.Checkpoints()
 	for dir := range i.Points {

@@ -40,16 +40,16 @@ func (c Check) Run(h *History, img *Image, opts db.Options) (again int, err erro
 	}
 	fs := img.FS.KillClone()
 	fs.SetCapacity(-1)
-	w := &Workload{Opts: opts, History: NewHistory(Empty()), clock: at, rand: rand.New(rand.NewPCG(c.Seed, 4))}
+	w := &Workload{Opts: opts, History: NewHistory(Empty(), nil), clock: at, rand: rand.New(rand.NewPCG(c.Seed, 4))}
 	w.Opts.FS, w.Opts.Clock = fs, at.Now
 	if err := w.Open(); err != nil {
 		return 0, err
 	}
-	n, held, err := match(w.Store, h, img.span(), at.Nanos())
+	n, held, spaces, err := match(w.Store, h, img.span(), at.Nanos())
 	if err != nil {
 		return 0, errors.Join(err, w.Store.Close())
 	}
-	w.History = NewHistory(held)
+	w.History = NewHistory(held, spaces)
 	if c.Use {
 		err = w.use(at.Nanos())
 	}
@@ -65,7 +65,7 @@ func (c Check) Run(h *History, img *Image, opts db.Options) (again int, err erro
 		}
 	}
 	if c.Again > 0 {
-		return c.again(h, img, n, opts)
+		return c.again(h, img, n, spaces, opts)
 	}
 	return 0, nil
 }
@@ -78,7 +78,7 @@ func (i *Image) at() *Clock {
 }
 
 // span is what the image may hold.
-func (i *Image) span() Span { return Span{Lo: i.Lo, Hi: i.Hi, failed: i.Failed} }
+func (i *Image) span() Span { return Span{Lo: i.Lo, Hi: i.Hi, failed: i.Failed, spaces: i.Spaces} }
 
 // use writes to a recovered store, or does not, closes, opens and compares it.
 func (w *Workload) use(now int64) error {
@@ -86,6 +86,11 @@ func (w *Workload) use(now int64) error {
 	for i := range w.rand.IntN(2) * 4 {
 		if err := w.Commit(1+i*2, i == 2); err != nil {
 			return fmt.Errorf("write: %w", err)
+		}
+		if i == 1 {
+			if err := w.change(); err != nil {
+				return err
+			}
 		}
 	}
 	if err := w.Close(); err != nil {
@@ -95,7 +100,7 @@ func (w *Workload) use(now int64) error {
 		return fmt.Errorf("open again: %w", err)
 	}
 	n := w.History.Begun()
-	_, _, err := match(w.Store, w.History, Span{Lo: n, Hi: n}, now)
+	_, _, _, err := match(w.Store, w.History, Span{Lo: n, Hi: n, spaces: w.History.MaySpaces()}, now)
 	return err
 }
 
@@ -117,7 +122,7 @@ func (i *Image) readOnly(h *History, opts db.Options, at *Clock) error {
 		}
 		return err
 	}
-	_, _, err = match(store, h, i.span(), at.Nanos())
+	_, _, _, err = match(store, h, i.span(), at.Nanos())
 	return errors.Join(err, changed, store.Close())
 }
 
@@ -134,7 +139,7 @@ func (i *Image) full(h *History, opts db.Options, at *Clock) error {
 		}
 		return err
 	}
-	_, s, err := match(store, h, i.span(), at.Nanos())
+	_, s, spaces, err := match(store, h, i.span(), at.Nanos())
 	if err == nil {
 		if e := store.Put([]byte("more"), make([]byte, 8<<10)); !errors.Is(e, db.ErrDiskFull) {
 			err = fmt.Errorf("a write gave %v", e)
@@ -150,8 +155,8 @@ func (i *Image) full(h *History, opts db.Options, at *Clock) error {
 	if store, err = db.Open(Dir, &opts); err != nil {
 		return fmt.Errorf("open again: %w", err)
 	}
-	after := NewHistory(s.After([]Write{{Op: 'p', Key: "more", Value: []byte("+")}}, at.Nanos()))
-	_, _, err = match(store, after, Span{}, at.Nanos())
+	after := NewHistory(s.After([]Write{{Op: 'p', Key: "more", Value: []byte("+")}}, spaces, at.Nanos()), spaces)
+	_, _, _, err = match(store, after, Span{spaces: after.MaySpaces()}, at.Nanos())
 	return errors.Join(err, store.Close())
 }
 
@@ -183,7 +188,7 @@ func (i *Image) checkpoint(h *History, opts db.Options, at *Clock, dir string, s
 	if err != nil {
 		return err
 	}
-	_, _, err = match(store, h, span, at.Nanos())
+	_, _, _, err = match(store, h, span, at.Nanos())
 	return errors.Join(err, store.Close())
 }
 
@@ -191,16 +196,18 @@ func (i *Image) checkpoint(h *History, opts db.Options, at *Clock, dir string, s
 // store works. What the first recovery has found, n commits, must be found
 // again. Of what was not durable when the process died, a power loss before
 // the end of the recovery may still take away.
-func (c Check) again(h *History, img *Image, n int, opts db.Options) (int, error) {
+func (c Check) again(h *History, img *Image, n int, spaces Spaces, opts db.Options) (int, error) {
 	mem := img.FS.KillClone()
 	at := img.at()
-	w := &Workload{Opts: opts, History: h.Cut(min(img.Synced, n), n), clock: at, rand: rand.New(rand.NewPCG(c.Seed, 5))}
+	w := &Workload{Opts: opts, History: h.Cut(img, min(img.Synced, n), n, spaces), clock: at, rand: rand.New(rand.NewPCG(c.Seed, 5))}
 	w.Opts.FS, w.Opts.Clock, w.writes = mem, at.Now, 1<<30
 	camera := &Camera{FS: mem, History: w.History, Clock: at, Random: 2, ImagesMax: 400}
 	camera.Start(c.Seed)
 	err := w.Open()
 	for i, n := 0, w.rand.IntN(2)*6; err == nil && i < n; i++ {
-		err = w.Commit(1+i*3, i%3 == 2)
+		if err = w.Commit(1+i*3, i%3 == 2); err == nil && i%4 == 1 {
+			err = w.change()
+		}
 	}
 	if w.Store != nil {
 		err = errors.Join(err, w.Close())
@@ -220,48 +227,74 @@ func (c Check) again(h *History, img *Image, n int, opts db.Options) (int, error
 	return len(images), nil
 }
 
-// match finds the state that the store holds among those of a span, and after
-// how many commits it is.
-func match(store *db.DB, h *History, span Span, now int64) (int, *State, error) {
+// match finds the state that the store holds among those of a span, in which
+// keyspaces, and after how many commits it is.
+func match(store *db.DB, h *History, span Span, now int64) (int, *State, Spaces, error) {
 	got, err := ReadAll(store)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	var first error
-	for n := span.Hi; n >= span.Lo; n-- {
-		e := Same(got, h.State(n).Items(now))
-		if e == nil {
-			return n, h.State(n), cross(store, got)
+	for _, spaces := range slices.Backward(span.spaces) {
+		for n := span.Hi; n >= span.Lo; n-- {
+			e := Same(got, h.State(n).Items(spaces, now))
+			if e == nil {
+				return n, h.State(n), spaces, cross(store, got)
+			}
+			if first == nil {
+				first = e
+			}
 		}
-		if first == nil {
-			first = e
-		}
-	}
-	for _, s := range span.failed {
-		if Same(got, s.Items(now)) == nil {
-			return span.Hi, s, cross(store, got)
-		}
-	}
-	for n := h.Begun(); n >= 0; n-- {
-		if Same(got, h.State(n).Items(now)) == nil {
-			return 0, nil, fmt.Errorf("the store holds %d commits, want %d to %d", n, span.Lo, span.Hi)
+		for _, s := range span.failed {
+			if Same(got, s.Items(spaces, now)) == nil {
+				return span.Hi, s, spaces, cross(store, got)
+			}
 		}
 	}
-	return 0, nil, fmt.Errorf("the store holds no prefix of %d to %d commits; the last: %w", span.Lo, span.Hi, first)
+	for _, spaces := range span.spaces {
+		for n := h.Begun(); n >= 0; n-- {
+			if Same(got, h.State(n).Items(spaces, now)) == nil {
+				return 0, nil, nil, fmt.Errorf("the store holds %d commits, want %d to %d", n, span.Lo, span.Hi)
+			}
+		}
+	}
+	return 0, nil, nil, fmt.Errorf("the store holds no prefix of %d to %d commits in the keyspaces %v; the last: %w",
+		span.Lo, span.Hi, span.spaces, first)
 }
 
-// ReadAll scans the store.
+// keyspace opens a keyspace that there is; "" is the default one.
+func keyspace(store *db.DB, name string) (*db.Keyspace, error) {
+	if name == "" {
+		return store.Default(), nil
+	}
+	ks, err := store.Keyspace(name, &db.KeyspaceOptions{Merge: db.Append(), MustExist: true})
+	if err != nil {
+		return nil, fmt.Errorf("keyspace %q: %w", name, err)
+	}
+	return ks, nil
+}
+
+// ReadAll scans all keyspaces of the store.
 func ReadAll(store *db.DB) ([]Item, error) {
 	var got []Item
-	for it, err := range store.Scan(db.All()) {
+	for _, name := range append([]string{""}, store.Keyspaces()...) {
+		ks, err := keyspace(store, name)
 		if err != nil {
-			return nil, fmt.Errorf("scan: %w", err)
+			return nil, err
 		}
-		v, err := it.Value()
-		if err != nil {
-			return nil, fmt.Errorf("value of %q: %w", it.Key(), err)
+		if name != "" {
+			got = append(got, Item{Space: name})
 		}
-		got = append(got, Item{string(it.Key()), bytes.Clone(v)})
+		for it, err := range ks.Scan(db.All()) {
+			if err != nil {
+				return nil, fmt.Errorf("scan of %q: %w", name, err)
+			}
+			v, err := it.Value()
+			if err != nil {
+				return nil, fmt.Errorf("value of %q/%q: %w", name, it.Key(), err)
+			}
+			got = append(got, Item{name, string(it.Key()), bytes.Clone(v)})
+		}
 	}
 	return got, nil
 }
@@ -270,12 +303,12 @@ func ReadAll(store *db.DB) ([]Item, error) {
 func Same(got, want []Item) error {
 	for i := range max(len(got), len(want)) {
 		switch {
-		case i >= len(got) || i < len(want) && want[i].Key < got[i].Key:
-			return fmt.Errorf("%q is missing, want %s", want[i].Key, brief(want[i].Value))
-		case i >= len(want) || got[i].Key < want[i].Key:
-			return fmt.Errorf("%q is too much, with %s", got[i].Key, brief(got[i].Value))
+		case i >= len(got) || i < len(want) && compareItems(want[i], got[i]) < 0:
+			return fmt.Errorf("%v is missing, want %s", want[i], brief(want[i].Value))
+		case i >= len(want) || compareItems(got[i], want[i]) < 0:
+			return fmt.Errorf("%v is too much, with %s", got[i], brief(got[i].Value))
 		case !bytes.Equal(got[i].Value, want[i].Value):
-			return fmt.Errorf("%q holds %s, want %s", got[i].Key, brief(got[i].Value), brief(want[i].Value))
+			return fmt.Errorf("%v holds %s, want %s", got[i], brief(got[i].Value), brief(want[i].Value))
 		}
 	}
 	return nil
@@ -290,8 +323,31 @@ func brief(b []byte) string {
 
 // cross reads the store in the other ways and compares with the scan.
 func cross(store *db.DB, items []Item) error {
+	for len(items) > 0 {
+		name := items[0].Space
+		n := 0
+		for n < len(items) && items[n].Space == name {
+			n++
+		}
+		ks, err := keyspace(store, name)
+		if err != nil {
+			return err
+		}
+		of := items[:n]
+		if name != "" {
+			of = of[1:]
+		}
+		if err := crossSpace(ks, of); err != nil {
+			return fmt.Errorf("keyspace %q: %w", name, err)
+		}
+		items = items[n:]
+	}
+	return nil
+}
+
+func crossSpace(ks *db.Keyspace, items []Item) error {
 	i := len(items)
-	for it, err := range store.Scan(db.All().Backward()) {
+	for it, err := range ks.Scan(db.All().Backward()) {
 		if err != nil {
 			return fmt.Errorf("scan backward: %w", err)
 		}
@@ -308,7 +364,7 @@ func cross(store *db.DB, items []Item) error {
 	for k := range keys {
 		key := fmt.Sprintf("key/%03d", k)
 		at, ok := slices.BinarySearchFunc(items, key, func(i Item, k string) int { return strings.Compare(i.Key, k) })
-		v, err := store.Get([]byte(key))
+		v, err := ks.Get([]byte(key))
 		switch {
 		case !ok && errors.Is(err, db.ErrNotFound):
 		case ok && err == nil && bytes.Equal(v, items[at].Value):

@@ -51,16 +51,10 @@ func (s *script) must(err error) {
 	}
 }
 
-// apply commits writes.
+// apply commits writes, and must succeed.
 func (s *script) apply(d db.Durability, writes ...Write) {
 	s.t.Helper()
-	s.batch.Reset()
-	for i := range writes {
-		s.must(writes[i].add(s.batch))
-	}
-	s.History.Begin(writes, s.clock.Nanos())
-	s.must(s.Store.Apply(s.batch, d))
-	s.History.Ack(d == db.Sync)
+	s.must(s.Apply(writes, d))
 }
 
 // large is a put of a value that goes to the value log.

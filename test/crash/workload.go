@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +27,8 @@ type Workload struct {
 	rand   *rand.Rand
 	clock  *Clock
 	batch  *db.Batch
-	writes int // made so far: makes values differ
+	writes int                     // made so far: makes values differ
+	spaces map[string]*db.Keyspace // that were opened, by name
 	snap   *db.Snapshot
 	points int // checkpoints made so far
 }
@@ -49,7 +52,7 @@ func (c *Clock) Nanos() int64 { return c.nanos.Load() }
 // NewWorkload makes a workload with options drawn from seed, on a store that
 // holds base. It opens nothing.
 func NewWorkload(fs vfs.FS, base *State, seed uint64, clock *Clock) *Workload {
-	w := &Workload{History: NewHistory(base), clock: clock, rand: rand.New(rand.NewPCG(seed, 2))}
+	w := &Workload{History: NewHistory(base, nil), clock: clock, rand: rand.New(rand.NewPCG(seed, 2))}
 	pick := func(values ...int) int { return values[w.rand.IntN(len(values))] }
 	w.Opts = db.Options{
 		FS: fs, Merge: db.Append(), Clock: clock.Now,
@@ -68,13 +71,14 @@ func NewWorkload(fs vfs.FS, base *State, seed uint64, clock *Clock) *Workload {
 }
 
 // Open opens the store. What it holds then is durable, and it has or has not
-// the commit that failed before.
+// the commit,
+// or the change of keyspaces, that failed before.
 func (w *Workload) Open() error {
 	store, err := db.Open(Dir, &w.Opts)
 	if err != nil {
 		return err
 	}
-	if failed := w.History.Failed(); len(failed) > 0 {
+	if len(w.History.Failed()) > 0 || len(w.History.MaySpaces()) > 1 {
 		items, err := ReadAll(store)
 		if err != nil {
 			return errors.Join(err, store.Close())
@@ -82,7 +86,7 @@ func (w *Workload) Open() error {
 		w.History.Adopt(items, w.clock.Nanos())
 	}
 	w.History.Durable(w.History.Acked())
-	w.Store, w.batch = store, store.NewBatch()
+	w.Store, w.batch, w.spaces = store, store.NewBatch(), make(map[string]*db.Keyspace)
 	return nil
 }
 
@@ -118,7 +122,9 @@ func (w *Workload) Step() error {
 	if w.rand.IntN(12) == 0 {
 		w.clock.nanos.Add(int64(w.rand.IntN(4)) * int64(time.Second))
 	}
-	switch n := w.rand.IntN(100); {
+	switch n := w.rand.IntN(106); {
+	case n >= 100:
+		return w.change()
 	case n < 72:
 		return w.commit()
 	case n < 76:
@@ -131,11 +137,9 @@ func (w *Workload) Step() error {
 		return w.durable(acked, w.Store.Flush(context.Background()))
 	case n < 84:
 		lo, hi := w.bounds()
-		w.note("compact %q %q", lo, hi)
-		return w.Store.Compact(context.Background(), db.Between([]byte(lo), []byte(hi)))
+		return w.compact(db.Between([]byte(lo), []byte(hi)))
 	case n < 87:
-		w.note("compact")
-		return w.Store.Compact(context.Background(), db.All())
+		return w.compact(db.All())
 	case n < 93:
 		w.note("collect garbage")
 		return w.Store.CollectGarbage(context.Background(), w.rand.Float64()/4)
@@ -226,6 +230,65 @@ func removeAll(fs vfs.FS, dir string) error {
 	return fs.Remove(dir)
 }
 
+// change makes a keyspace, or drops one.
+func (w *Workload) change() error {
+	name := string("abc"[w.rand.IntN(3)])
+	_, drop := w.History.Spaces()[name]
+	w.History.Change(name, drop)
+	var err error
+	if drop {
+		w.note("drop %q", name)
+		err = w.Store.DropKeyspace(name)
+	} else {
+		o := &db.KeyspaceOptions{Merge: db.Append(), ValueThreshold: []int{0, -1, 40, 100}[w.rand.IntN(4)],
+			BlockBytes: []int{0, 200}[w.rand.IntN(2)]}
+		w.note("make %q %+v", name, *o)
+		_, err = w.Store.Keyspace(name, o)
+	}
+	w.History.Changed(err)
+	if err != nil {
+		w.note("  failed: %v", err)
+		return err
+	}
+	delete(w.spaces, name)
+	return nil
+}
+
+// space draws a keyspace; half of the time it is the default one.
+func (w *Workload) space() string {
+	if w.rand.IntN(2) == 0 {
+		return ""
+	}
+	names := slices.Sorted(maps.Keys(w.History.Spaces()))
+	if len(names) == 0 {
+		return ""
+	}
+	return names[w.rand.IntN(len(names))]
+}
+
+// handle is an open keyspace.
+func (w *Workload) handle(name string) (*db.Keyspace, error) {
+	if ks := w.spaces[name]; ks != nil {
+		return ks, nil
+	}
+	ks, err := keyspace(w.Store, name)
+	if err == nil {
+		w.spaces[name] = ks
+	}
+	return ks, err
+}
+
+// compact compacts a range of a keyspace.
+func (w *Workload) compact(r db.Range) error {
+	name := w.space()
+	w.note("compact %q", name)
+	ks, err := w.handle(name)
+	if err != nil {
+		return err
+	}
+	return ks.Compact(context.Background(), r)
+}
+
 // commit makes a commit of some size.
 func (w *Workload) commit() error {
 	n := 1
@@ -241,26 +304,38 @@ func (w *Workload) commit() error {
 // Commit makes a commit of n writes.
 func (w *Workload) Commit(n int, durable bool) error {
 	writes := make([]Write, n)
-	w.batch.Reset()
 	for i := range writes {
 		writes[i] = w.draw()
-		if err := writes[i].add(w.batch); err != nil {
-			return err
-		}
+		writes[i].Space = w.space()
 	}
 	d := db.NoSync
 	if durable {
 		d = db.Sync
 	}
+	return w.Apply(writes, d)
+}
+
+// Apply makes a commit.
+func (w *Workload) Apply(writes []Write, d db.Durability) error {
+	w.batch.Reset()
+	for i := range writes {
+		ks, err := w.handle(writes[i].Space)
+		if err != nil {
+			return err
+		}
+		if err := writes[i].do(w.batch.In(ks)); err != nil {
+			return err
+		}
+	}
 	w.History.Begin(writes, w.clock.Nanos())
-	w.note("commit %d: %d writes from %c %q, sync %v", w.History.Begun(), n, writes[0].Op, writes[0].Key, durable)
+	w.note("commit %d: %d writes from %c %q/%q, %v", w.History.Begun(), len(writes), writes[0].Op, writes[0].Space, writes[0].Key, d)
 	err := w.Store.Apply(w.batch, d)
 	if err != nil {
 		w.note("  failed: %v", err)
 		w.History.Fail()
 		return err
 	}
-	w.History.Ack(durable)
+	w.History.Ack(d == db.Sync)
 	return nil
 }
 

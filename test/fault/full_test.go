@@ -133,15 +133,15 @@ func (r *filling) compare() error {
 		return fmt.Errorf("read: %w", err)
 	}
 	h := r.w.History
-	return crash.Same(items, h.State(h.Acked()).Items(r.clock.Nanos()))
+	return crash.Same(items, h.Items(r.clock.Nanos()))
 }
 
 // images opens what a crash leaves now, with the disk full and with room.
 func (r *filling) images() error {
 	h, now := r.w.History, r.clock.Nanos()
 	for _, img := range []*crash.Image{
-		{FS: r.mem.KillClone(), Lo: h.Acked(), Hi: h.Acked(), Now: now, Failed: h.Failed(), Kind: "kill"},
-		{FS: r.mem.CrashClone(nil), Lo: h.Synced(), Hi: h.Acked(), Now: now, Failed: h.Failed(), Kind: "none"},
+		{FS: r.mem.KillClone(), Lo: h.Acked(), Hi: h.Acked(), Now: now, Failed: h.Failed(), Spaces: h.MaySpaces(), Kind: "kill"},
+		{FS: r.mem.CrashClone(nil), Lo: h.Synced(), Hi: h.Acked(), Now: now, Failed: h.Failed(), Spaces: h.MaySpaces(), Kind: "none"},
 	} {
 		if _, err := (crash.Check{Full: true, Use: true}).Run(h, img, r.w.Opts); err != nil {
 			return fmt.Errorf("%w\n%s", err, img.Explain(r.w.Opts))

@@ -193,7 +193,7 @@ func (r *run) compare() error {
 		return r.judge(err)
 	}
 	h := r.w.History
-	if err := crash.Same(items, h.State(h.Acked()).Items(r.clock.Nanos())); err != nil {
+	if err := crash.Same(items, h.Items(r.clock.Nanos())); err != nil {
 		return fmt.Errorf("running store: %w", err)
 	}
 	if !r.readOnly {
@@ -212,11 +212,11 @@ func (r *run) compare() error {
 func (r *run) shoot() {
 	h := r.w.History
 	now := r.clock.Nanos()
-	kill := &crash.Image{FS: r.mem.KillClone(), Lo: h.Acked(), Hi: h.Acked(), Now: now, Failed: h.Failed(), Kind: "kill"}
-	none := &crash.Image{FS: r.mem.CrashClone(nil), Lo: h.Synced(), Hi: h.Acked(), Now: now, Failed: h.Failed(), Kind: "none"}
+	kill := &crash.Image{FS: r.mem.KillClone(), Lo: h.Acked(), Hi: h.Acked(), Now: now, Failed: h.Failed(), Spaces: h.MaySpaces(), Kind: "kill"}
+	none := &crash.Image{FS: r.mem.CrashClone(nil), Lo: h.Synced(), Hi: h.Acked(), Now: now, Failed: h.Failed(), Spaces: h.MaySpaces(), Kind: "none"}
 	some := &crash.Image{FS: r.mem.CrashClone(func(vfs.CrashItem) vfs.CrashChoice {
 		return vfs.CrashChoice(r.rand.IntN(3))
-	}), Lo: h.Synced(), Hi: h.Acked(), Now: now, Failed: h.Failed(), Kind: "some"}
+	}), Lo: h.Synced(), Hi: h.Acked(), Now: now, Failed: h.Failed(), Spaces: h.MaySpaces(), Kind: "some"}
 	r.images = append(r.images, kill, none, some)
 }
 
@@ -244,8 +244,8 @@ func (r *run) resume() error {
 // after opens what the run has left.
 func (r *run) after() error {
 	h := r.w.History
-	closed := &crash.Image{FS: r.mem.KillClone(), Lo: h.Acked(), Hi: h.Acked(), Now: r.clock.Nanos(), Failed: h.Failed(), Kind: "closed"}
-	power := &crash.Image{FS: r.mem.CrashClone(nil), Lo: h.Synced(), Hi: h.Acked(), Now: r.clock.Nanos(), Failed: h.Failed(), Kind: "closed, then a power loss"}
+	closed := &crash.Image{FS: r.mem.KillClone(), Lo: h.Acked(), Hi: h.Acked(), Now: r.clock.Nanos(), Failed: h.Failed(), Spaces: h.MaySpaces(), Kind: "closed"}
+	power := &crash.Image{FS: r.mem.CrashClone(nil), Lo: h.Synced(), Hi: h.Acked(), Now: r.clock.Nanos(), Failed: h.Failed(), Spaces: h.MaySpaces(), Kind: "closed, then a power loss"}
 	for i, img := range append(r.images, closed, power) {
 		if _, err := (crash.Check{Use: i == 3, Seed: r.seed}).Run(h, img, r.w.Opts); err != nil {
 			return fmt.Errorf("%w\n%s", err, img.Explain(r.w.Opts))
