@@ -3,11 +3,14 @@ package typed
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cordwood-db/cordwood/db"
 )
 
 // golden reads a hex file of testdata.
@@ -39,4 +42,41 @@ func TestTuplesOfVersion1AreStillReadAndWritten(t *testing.T) {
 	if err != nil || compareTuples(t, got, tuple) != 0 {
 		t.Errorf("%v, %v", got, err)
 	}
+}
+
+// The example of docs/format/index.md.
+func TestIndexesOfVersion1AreStillReadAndWritten(t *testing.T) {
+	text, err := os.ReadFile("testdata/index-v1.hex")
+	check(t, err)
+	store := openStore(t, db.Options{})
+	p := openPeople(t, store)
+	check(t, p.Put(1, person{Email: "a", Tags: []string{"x", "y"}}))
+	check(t, p.Put(2, person{Email: "b", Tags: []string{"x"}}))
+
+	raw := []*db.Keyspace{p.byEmail.ks, p.byTag.ks}
+	for i, part := range strings.Split(strings.TrimSpace(strings.ReplaceAll(string(text), "\r", "")), "\n\n") {
+		var have []string
+		for it, err := range raw[i].Scan(db.All()) {
+			check(t, err)
+			value, err := it.Value()
+			check(t, err)
+			have = append(have, strings.TrimSpace(fmt.Sprintf("% x -> % x", it.Key(), value)))
+		}
+		if got := strings.Join(have, "\n"); got != part {
+			t.Errorf("the format changed:\n%s\nwant\n%s", got, part)
+		}
+		// Read what the file says, not what was just written.
+		check(t, raw[i].DeleteRange(db.Between([]byte{0}, []byte{0xff})))
+		for line := range strings.Lines(part) {
+			k, v, _ := strings.Cut(line, "->")
+			key, err := hex.DecodeString(strings.Join(strings.Fields(k), ""))
+			check(t, err)
+			value, err := hex.DecodeString(strings.Join(strings.Fields(v), ""))
+			check(t, err)
+			check(t, raw[i].Put(key, value))
+		}
+	}
+	wantKeys(t, p.byEmail, All[string](), 1, 2)
+	wantKeys(t, p.byTag, All[string](), 1, 2, 1)
+	p.verify(t)
 }

@@ -1,0 +1,108 @@
+package typed
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+
+	"github.com/cordwood-db/cordwood/db"
+)
+
+// indexer is an index as a write sees it, whatever the type of its keys.
+type indexer[V any] interface {
+	called() string
+	// changes appends what a write of an item means for the index. old and new
+	// are its values before and after, nil if there is none; key is its encoded
+	// key, and items its keyspace in tx. Nothing is written.
+	changes(tx *db.Tx, items db.Reader, dst []entryChange, key []byte, old, new *V) ([]entryChange, error)
+}
+
+// entryChange is a change of one entry of an index.
+type entryChange struct {
+	ks         *db.Keyspace
+	key, value []byte
+	remove     bool
+}
+
+func (x *indexing[V, I]) called() string { return x.name }
+
+func (x *indexing[V, I]) changes(tx *db.Tx, items db.Reader, dst []entryChange, key []byte, old, new *V) ([]entryChange, error) {
+	before, err := x.entries(key, old)
+	if err != nil {
+		return nil, err
+	}
+	after, err := x.entries(key, new)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range before {
+		if !contains(after, e) {
+			dst = append(dst, entryChange{ks: x.ks, key: e, remove: true})
+		}
+	}
+	for _, e := range after {
+		if x.unique && !contains(before, e) {
+			if err := x.free(tx.In(x.ks), items, e, key); err != nil {
+				return nil, err
+			}
+		}
+		// Those that were there are written again: their expiry may differ.
+		dst = append(dst, entryChange{ks: x.ks, key: e, value: x.entryValue(key)})
+	}
+	return dst, nil
+}
+
+// entries are the keys of the entries of an item, ascending. They are the
+// caller's.
+func (x *indexing[V, I]) entries(key []byte, value *V) ([][]byte, error) {
+	if value == nil {
+		return nil, nil
+	}
+	indexKeys := x.keys(*value)
+	entries := make([][]byte, 0, len(indexKeys))
+	for _, i := range indexKeys {
+		e, err := x.element.AppendElement(make([]byte, 0, 32+len(key)), i)
+		if err != nil {
+			return nil, err
+		}
+		if !x.unique {
+			e = append(e, key...)
+		}
+		entries = append(entries, e)
+	}
+	slices.SortFunc(entries, bytes.Compare)
+	return slices.CompactFunc(entries, bytes.Equal), nil
+}
+
+// entryValue is what an entry of the item with this key holds.
+func (x *indexing[V, I]) entryValue(key []byte) []byte {
+	if x.unique {
+		return key
+	}
+	return nil
+}
+
+func contains(sorted [][]byte, e []byte) bool {
+	_, found := slices.BinarySearchFunc(sorted, e, bytes.Compare)
+	return found
+}
+
+// free returns a UniqueError if another item than that with the given key has
+// the entry e. An owner that is gone does not count: entries outlive expired
+// items by a moment.
+func (x *indexing[V, I]) free(entries, items db.Reader, e, key []byte) error {
+	owner, err := entries.Get(e)
+	switch {
+	case errors.Is(err, db.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case bytes.Equal(owner, key):
+		return nil
+	}
+	alive, err := items.Has(owner)
+	if err != nil || !alive {
+		return err
+	}
+	return &UniqueError{Index: x.name, Entry: e, Owner: owner}
+}
