@@ -47,6 +47,9 @@ func (db *DB) close() error {
 	default:
 		errs = append(errs, db.closeFailed())
 	}
+	for _, where := range db.retained.closeFeeds() {
+		db.reportLeak("feed", where)
+	}
 	cursors, snapshots, txs := db.opened.closeAll()
 	for _, where := range cursors {
 		db.reportLeak("cursor", where)

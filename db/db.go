@@ -59,6 +59,9 @@ type DB struct {
 	opened  registry     // open snapshots and cursors; own mutex
 	spaces  keyspaces    // the open keyspaces; own mutex
 	ahead   atomic.Int64 // bytes that cursors have for what they fetch ahead
+	feeds   signal       // wakes feeds that wait; own mutex
+
+	retained retention // what is kept for feeds; own mutex
 
 	// installMu serialises edits with the read states that show them, so that
 	// no state can hold a memtable beside the table it was flushed to.
@@ -107,6 +110,7 @@ func (db *DB) fail(cause error) error {
 		db.opts.Logger.Error("store is read-only", "cause", cause)
 		db.events.post(BackgroundError{Err: cause})
 		db.broadcast()
+		db.feeds.wake()
 	}
 	return db.failure.Load().err
 }

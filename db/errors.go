@@ -24,6 +24,10 @@ var (
 	ErrNoKeyspace = errors.New("cordwood: no such keyspace")
 	// ErrKeyspaceDropped says that the keyspace has been dropped.
 	ErrKeyspaceDropped = errors.New("cordwood: keyspace is dropped")
+	// ErrFeedBehind says that a feed asks for changes, or for the value of one,
+	// that are not kept any more: see Options.FeedBytes. Start over from a
+	// Snapshot and its Seq.
+	ErrFeedBehind = errors.New("cordwood: feed fell behind what is kept")
 	// ErrInvalidTTL says that a time to live is not positive or is too far.
 	ErrInvalidTTL = errors.New("cordwood: invalid time to live")
 	// ErrInvalidRange says that a range ends before it starts, or has no end

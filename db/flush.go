@@ -236,7 +236,11 @@ func (db *DB) retireSegments(before base.SegmentNum) {
 	if log != nil {
 		log.Retire(before)
 	}
-	if _, err := wal.Remove(db.fs, db.dir, before); err != nil {
+	from, err := db.keptFrom(before)
+	if err == nil {
+		_, err = wal.Remove(db.fs, db.dir, from)
+	}
+	if err != nil {
 		// They are orphans now, which the next open removes.
 		db.opts.Logger.Warn("cannot remove retired log segments", "error", err)
 	}
@@ -251,6 +255,13 @@ func (db *DB) settleFlush(next base.SegmentNum) (id uint64, err error) {
 	}
 	if err := db.syncValues(); err != nil {
 		return 0, db.fail(err)
+	}
+	if db.feedBytes() > 0 {
+		// The log is kept for feeds beyond what recovery would miss: from the
+		// edit on nothing but this sync says that it is durable.
+		if err := db.syncLogs(); err != nil {
+			return 0, db.fail(err)
+		}
 	}
 	return db.segmentID(next)
 }

@@ -106,6 +106,7 @@ func (db *DB) collect(ctx context.Context, victims []*victim) error {
 	}
 	g.distrust(victims)
 	for _, file := range edit.VlogRemoved {
+		db.retained.forget(file)
 		db.dead.forget(file)
 	}
 	m := &db.metrics

@@ -59,7 +59,7 @@ func (db *DB) pickVictims(ratio float64, skip map[base.FileNum]bool) []*victim {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	files = slices.DeleteFunc(files, func(f *victim) bool {
-		if skip[f.logicals[0].Logical] || db.damagedLocked(base.FileVlog, f.physical) {
+		if skip[f.logicals[0].Logical] || db.damagedLocked(base.FileVlog, f.physical) || db.retained.holds(f.logicals) {
 			return true
 		}
 		gone := f.discarded >= f.bytes || f.allExpired

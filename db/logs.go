@@ -69,6 +69,7 @@ func (db *DB) createWAL() error {
 		}
 	}
 	w.nextSegment = segment + 1
+	db.noteSegment(segment)
 	a := &db.active
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -78,17 +79,23 @@ func (db *DB) createWAL() error {
 
 // segmentID is the random id of a WAL segment's file.
 func (db *DB) segmentID(segment base.SegmentNum) (id uint64, err error) {
+	h, err := db.segmentHeader(segment)
+	return h.ID, err
+}
+
+// segmentHeader is the header of a WAL segment's file.
+func (db *DB) segmentHeader(segment base.SegmentNum) (h record.FileHeader, err error) {
 	name := base.FileName(base.FileWAL, uint64(segment))
 	f, err := db.fs.Open(filepath.Join(db.dir, name))
 	if err != nil {
-		return 0, err
+		return h, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	h, present, err := record.ReadHeader(f, name, base.FileWAL)
 	if err == nil && !present {
 		err = base.Corruptf(name, 0, "header is missing")
 	}
-	return h.ID, err
+	return h, err
 }
 
 // valueWriter is the value-log file that takes writes, made if there is none.
@@ -231,6 +238,7 @@ func (db *DB) syncLogs() error {
 		return err
 	}
 	log.MarkSynced(min(lsn, durable))
+	db.feeds.wake()
 	return nil
 }
 
@@ -361,6 +369,7 @@ func (db *DB) seal(f *valueFile) error {
 			return err
 		}
 		f.sealed = &info
+		db.retained.noteSealed(f.num, f.lastSeq)
 	}
 	info := f.sealed
 	edit := &manifest.Edit{VlogSealed: []manifest.VlogSeal{{

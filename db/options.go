@@ -107,6 +107,11 @@ type Options struct {
 	// before garbage collection slows writers to keep up. At least 1.05.
 	// Default: 1.25.
 	SpaceAmpMax float64
+	// FeedBytes is how much of the log, together with the values that it points
+	// at, is kept on disk for change feeds: those that are farther behind get
+	// ErrFeedBehind. Values that are kept so count as live data for
+	// SpaceAmpMax. Default: nothing, and 64 MiB while a feed is open.
+	FeedBytes int64
 	// OpenFilesMax bounds the descriptors held for tables and value-log files.
 	// Default: 1000.
 	OpenFilesMax int
@@ -179,6 +184,7 @@ func (o *Options) check() error {
 	bad(o.Durability <= Sync, "Durability %d is unknown", o.Durability)
 	bad(o.CompactionsMax >= 1, "CompactionsMax %d is below 1", o.CompactionsMax)
 	bad(o.SpaceAmpMax >= 1.05, "SpaceAmpMax %g is below 1.05", o.SpaceAmpMax)
+	bad(o.FeedBytes >= 0, "FeedBytes %d is negative", o.FeedBytes)
 	bad(o.OpenFilesMax >= 8, "OpenFilesMax %d is below 8", o.OpenFilesMax)
 	return errors.Join(errs...)
 }

@@ -414,6 +414,7 @@ func (r *recovery) install() {
 	w.nextSegment = max(r.log.NextSegment, 1)
 	w.nextLSN = r.log.EndLSN
 	db.visible.Store(uint64(r.seqMax))
+	db.beginRetention(r.seqMax, r.log.EndLSN)
 	w.gen = newGeneration(db.opts.MemtableBytes, r.spaces, nil)
 	if n := len(r.gens); n > 0 {
 		// The last segment stays until a later flush: the next one does not
@@ -457,7 +458,7 @@ func (db *DB) removeOrphans() error {
 			_, used := live[manifest.FileRef{Kind: kind, Num: base.FileNum(num)}]
 			orphan = !used
 		case base.FileWAL:
-			orphan = base.SegmentNum(num) < db.set.MinSegment()
+			orphan = base.SegmentNum(num) < db.set.MinSegment() && db.opts.FeedBytes == 0
 		case base.FileTemp:
 			orphan = true
 		}

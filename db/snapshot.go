@@ -35,6 +35,10 @@ func (db *DB) Snapshot() (*Snapshot, error) {
 	return s, nil
 }
 
+// Seq is the sequence number of the snapshot: a feed that resumes after it
+// delivers what the snapshot does not have.
+func (s *Snapshot) Seq() uint64 { return uint64(s.seq) }
+
 // In reads another keyspace as of the snapshot. A keyspace that was dropped
 // since gives ErrKeyspaceDropped; one made since is empty.
 func (s *Snapshot) In(ks *Keyspace) Reader { return snapshotIn{s, ks} }

@@ -163,6 +163,10 @@ func (db *DB) updateSpaceLocked(v *manifest.Version) {
 	var worst float64
 	dead := false
 	for _, f := range physicalFiles(v, db.now(v)) {
+		if db.retained.holds(f.logicals) {
+			bytes += f.live() // nothing can be done about its garbage
+			continue
+		}
 		bytes += f.bytes
 		discarded += min(f.discarded, f.bytes)
 		if db.damagedLocked(base.FileVlog, f.physical) {

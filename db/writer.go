@@ -299,6 +299,7 @@ func (db *DB) publishGroup(group []*commit.Request) {
 	if db.jobs.waitingPublish.Load() {
 		db.broadcast()
 	}
+	db.feeds.wake()
 }
 
 // syncGroups makes groups durable. It is the pipeline's Sync.
@@ -350,6 +351,7 @@ func (db *DB) freeze() error {
 		return err
 	}
 	w.gen.nextSegment = w.nextSegment
+	db.noteSegment(w.nextSegment)
 	w.nextSegment++
 	db.mu.Lock()
 	defer db.mu.Unlock()

@@ -1,0 +1,442 @@
+package db
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/wal"
+)
+
+// FeedOptions say what a feed delivers. The zero value is every change of every
+// keyspace from now on.
+type FeedOptions struct {
+	// Keyspaces, if not empty, are those whose changes are delivered.
+	Keyspaces []*Keyspace
+	// Range is which keys: Prefix(p), or any other. Its direction counts for
+	// nothing.
+	Range Range
+	// Resume starts behind the commit with the sequence number After, which
+	// may be FeedBatch.Seq or Feed.Position of an earlier feed, also of an
+	// earlier opening of the store, or Snapshot.Seq. Otherwise the feed starts
+	// with the first commit after Subscribe.
+	Resume bool
+	After  uint64
+	// Durable delivers commits only once they survive power loss. Otherwise a
+	// feed may deliver what the store then loses with the machine's power.
+	Durable bool
+}
+
+// Feed delivers the changes of a store in the order in which they were
+// committed: each batch and transaction whole, or what the options select of
+// it. It reads them from the log at its own pace, so that a slow one holds up
+// nobody; if it falls behind what the log keeps, it ends with ErrFeedBehind.
+//
+// Across restarts delivery is at least once: store FeedBatch.Seq when the
+// batch has been dealt with, and resume after it.
+//
+// A Feed is used by one goroutine at a time; Close may come from another.
+type Feed struct {
+	db     *DB
+	opts   FeedOptions
+	spaces map[uint32]bool // nil: all
+	handle *handle
+
+	reader *wal.Reader
+	after  base.SeqNum // all up to it has been delivered or passed over
+	rest   []byte      // of the record that is being delivered
+	lsn    uint64      // behind that record
+	limit  uint64      // up to where the log was read last
+	sure   base.SeqNum // values of commits from here on are kept
+
+	changes []Change // of the batch that was delivered last
+	closed  atomic.Bool
+	closeC  chan struct{}
+}
+
+// FeedBatch is what a feed delivers of one commit. Its slices are valid until
+// the next call of the Feed.
+type FeedBatch struct {
+	Seq     uint64 // of the commit's last operation: to resume after
+	Changes []Change
+}
+
+// ChangeKind is what a change does.
+type ChangeKind uint8
+
+const (
+	// ChangePut sets Key to Value.
+	ChangePut ChangeKind = iota + 1
+	// ChangeDelete removes Key.
+	ChangeDelete
+	// ChangeDeleteRange removes all keys from Key up to, but not including, End;
+	// a nil End has none. It is cut to the feed's range.
+	ChangeDeleteRange
+	// ChangeMerge adds the operand Value to Key.
+	ChangeMerge
+)
+
+// String names the kind.
+func (k ChangeKind) String() string {
+	switch k {
+	case ChangePut:
+		return "put"
+	case ChangeDelete:
+		return "delete"
+	case ChangeDeleteRange:
+		return "delete-range"
+	case ChangeMerge:
+		return "merge"
+	}
+	return fmt.Sprintf("ChangeKind(%d)", uint8(k))
+}
+
+// Change is one operation of a commit. It and its slices are valid until the
+// next call of the Feed.
+type Change struct {
+	Kind     ChangeKind
+	Keyspace *Keyspace
+	Key, End []byte
+
+	feed   *Feed
+	seq    base.SeqNum
+	expiry uint64
+	value  []byte
+	ptr    base.Pointer
+	far    bool // the value is where ptr says
+}
+
+// Subscribe opens a feed. ErrFeedBehind if it is to resume where the log has no
+// changes any more. Close it when done.
+func (db *DB) Subscribe(o FeedOptions) (*Feed, error) {
+	f := &Feed{db: db, opts: o, handle: newHandle(2), closeC: make(chan struct{})}
+	f.opts.Keyspaces = slices.Clone(o.Keyspaces)
+	for _, ks := range o.Keyspaces {
+		if ks.db != db {
+			return nil, errForeignKeyspace
+		}
+		if f.spaces == nil {
+			f.spaces = make(map[uint32]bool)
+		}
+		f.spaces[ks.num] = true
+	}
+	err := db.during(context.Background(), func(context.Context) error {
+		if err := db.writable(); err != nil {
+			return err
+		}
+		return f.open()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// open finds the place in the log. Registering comes first: what is there from
+// then on is kept.
+func (f *Feed) open() error {
+	db := f.db
+	db.retained.addFeed(f)
+	var end uint64
+	err := db.pipeline.Exclusive(func() error {
+		if err := db.openWAL(); err != nil {
+			return err
+		}
+		f.after, end = base.SeqNum(db.visible.Load()), db.active.wal.EndLSN()
+		f.sure = db.retained.holdFrom(f.after + 1)
+		return nil
+	})
+	if err == nil {
+		err = f.position(end)
+	}
+	if err != nil {
+		db.retained.removeFeed(f)
+	}
+	return err
+}
+
+// errFeedAhead is about a position that the store has not reached.
+var errFeedAhead = errors.New("cordwood: feed position is ahead of the store")
+
+// position opens the reader. All up to f.after lies before end.
+func (f *Feed) position(end uint64) (err error) {
+	o := wal.ReaderOptions{FS: f.db.fs, Dir: f.db.dir}
+	if !f.opts.Resume || f.opts.After == uint64(f.after) {
+		f.reader, err = wal.OpenReader(o, wal.Position{LSN: end}, end)
+		return err
+	}
+	if f.opts.After > uint64(f.after) {
+		return fmt.Errorf("%w: %d, the store is at %d", errFeedAhead, f.opts.After, f.after)
+	}
+	f.after = base.SeqNum(f.opts.After)
+	from := wal.Position{Seq: f.after + 1}
+	for {
+		f.reader, err = wal.OpenReader(o, from, end)
+		if !errors.Is(err, wal.ErrGone) {
+			return err
+		}
+		// The log need not go back to a record that is older. If all that was
+		// flushed has been had, the segments that recovery needs are enough.
+		flushed, segment := f.db.set.LastSeq(), f.db.set.MinSegment()
+		if f.after < flushed || from.LSN != 0 {
+			return fmt.Errorf("%w: %w", ErrFeedBehind, err)
+		}
+		h, err := f.db.segmentHeader(segment)
+		switch {
+		case f.db.set.MinSegment() != segment:
+			continue // a flush came between
+		case err != nil:
+			return err
+		}
+		from = wal.Position{LSN: h.StartLSN, Seq: f.after + 1}
+		if h.StartLSN == 0 {
+			from = wal.Position{}
+		}
+	}
+}
+
+// Position is the sequence number up to which everything has been delivered,
+// or passed over because it was not asked for: to resume after it.
+func (f *Feed) Position() uint64 { return uint64(f.after) }
+
+// Next waits for the next commit that has changes for the feed.
+//
+// Errors: ctx's; ErrFeedBehind; ErrClosed; a *CorruptionError for damage in the
+// log; ErrReadOnly with the cause once a store that has failed has delivered
+// what it can.
+func (f *Feed) Next(ctx context.Context) (FeedBatch, error) {
+	for {
+		if f.closed.Load() {
+			return FeedBatch{}, ErrClosed
+		}
+		batch, ok, err := f.next()
+		if ok || err != nil {
+			return batch, err
+		}
+		if err := f.await(ctx); err != nil {
+			return FeedBatch{}, err
+		}
+	}
+}
+
+// All is Next for a loop, which ends with the first error.
+func (f *Feed) All(ctx context.Context) iter.Seq2[FeedBatch, error] {
+	return func(yield func(FeedBatch, error) bool) {
+		for {
+			batch, err := f.Next(ctx)
+			if !yield(batch, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// next is Next that does not wait; ok is false if there is nothing yet.
+func (f *Feed) next() (batch FeedBatch, ok bool, err error) {
+	for {
+		if len(f.rest) == 0 {
+			f.limit = f.readable()
+			rec, ok, err := f.reader.Next(f.limit)
+			switch {
+			case errors.Is(err, wal.ErrGone):
+				return batch, false, fmt.Errorf("%w: %w", ErrFeedBehind, err)
+			case err != nil || !ok:
+				return batch, false, err
+			}
+			f.rest, f.lsn = rec.Payload, rec.EndLSN
+		}
+		h, ops, rest, err := base.DecodeCommit(f.rest)
+		if err != nil {
+			return batch, false, f.undecodable(err)
+		}
+		last := h.FirstSeq + base.SeqNum(h.Count) - 1
+		if h.Count == 0 || last <= f.after {
+			f.rest = rest
+			continue
+		}
+		if last > base.SeqNum(f.db.visible.Load()) {
+			return batch, false, nil // in the log, and not committed yet
+		}
+		f.rest = rest
+		if err := f.gather(h.FirstSeq, ops); err != nil {
+			return batch, false, f.undecodable(err)
+		}
+		f.after = last
+		if len(f.changes) > 0 {
+			return FeedBatch{Seq: uint64(last), Changes: f.changes}, true, nil
+		}
+	}
+}
+
+// readable is up to where the log may be read.
+func (f *Feed) readable() uint64 {
+	a := &f.db.active
+	a.mu.Lock()
+	log := a.log
+	a.mu.Unlock()
+	switch {
+	case log == nil:
+		return 0
+	case f.opts.Durable:
+		return log.SyncedLSN()
+	}
+	return log.EndLSN()
+}
+
+func (f *Feed) undecodable(err error) error {
+	return &CorruptionError{File: base.FileName(base.FileWAL, uint64(f.reader.Segment())), Offset: -1,
+		Reason: fmt.Sprintf("record before LSN %d does not decode", f.lsn), Err: err}
+}
+
+// gather collects the changes of a commit that the feed is for.
+func (f *Feed) gather(first base.SeqNum, ops []byte) error {
+	clear(f.changes)
+	f.changes = f.changes[:0]
+	it := base.OpIter{B: ops}
+	for seq := first; ; seq++ {
+		op, ok, err := it.Next()
+		if err != nil || !ok {
+			return err
+		}
+		if f.spaces != nil && !f.spaces[op.Keyspace] {
+			continue
+		}
+		c := Change{Keyspace: f.db.spaces.numbered(op.Keyspace), Key: op.Key, feed: f, seq: seq}
+		if c.Keyspace == nil || !f.selects(&c, op) {
+			continue // nobody can tell the name of a keyspace that is dropped
+		}
+		if err := c.decode(op); err != nil {
+			return err
+		}
+		f.changes = append(f.changes, c)
+	}
+}
+
+// selects reports whether op is in the feed's range, and cuts a range delete to
+// it.
+func (f *Feed) selects(c *Change, op base.Op) bool {
+	r := &f.opts.Range
+	if op.Kind.Op() != base.KindRangeDelete {
+		return bytes.Compare(op.Key, r.lower) >= 0 && (!r.bounded || bytes.Compare(op.Key, r.upper) < 0)
+	}
+	if bytes.Compare(c.Key, r.lower) < 0 {
+		c.Key = r.lower
+	}
+	c.End = op.Payload
+	if r.bounded && bytes.Compare(c.End, r.upper) > 0 {
+		c.End = r.upper
+	}
+	if bytes.Compare(c.Key, c.End) >= 0 {
+		return false
+	}
+	if bytes.Equal(c.End, keyInfinity) {
+		c.End = nil
+	}
+	return true
+}
+
+// decode takes over what op does.
+func (c *Change) decode(op base.Op) (err error) {
+	switch op.Kind.Op() {
+	case base.KindDelete:
+		c.Kind = ChangeDelete
+		return nil
+	case base.KindRangeDelete:
+		c.Kind = ChangeDeleteRange
+		return nil
+	case base.KindMerge:
+		c.Kind = ChangeMerge
+	default:
+		c.Kind = ChangePut
+	}
+	if c.expiry, c.value, err = base.SplitPayload(op.Kind, op.Payload); err != nil {
+		return err
+	}
+	if op.Kind.Op() == base.KindSetPointer {
+		c.far = true
+		c.ptr, err = base.DecodePointer(c.value)
+	}
+	return err
+}
+
+// await waits until there may be more to deliver.
+func (f *Feed) await(ctx context.Context) error {
+	wake, done := f.db.feeds.wait()
+	defer done()
+	if f.hasMore() {
+		return nil
+	}
+	if err := f.db.readOnlyErr(); err != nil {
+		return err
+	}
+	select {
+	case <-wake:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-f.closeC:
+		return ErrClosed
+	case <-f.db.ctx.Done():
+		return ErrClosed
+	}
+}
+
+// hasMore reports whether something was published since next looked.
+func (f *Feed) hasMore() bool {
+	if len(f.rest) > 0 {
+		h, _, _, err := base.DecodeCommit(f.rest)
+		return err != nil || h.FirstSeq+base.SeqNum(h.Count) <= base.SeqNum(f.db.visible.Load())+1
+	}
+	return f.readable() > f.limit
+}
+
+// Close ends the feed. Closing it again is allowed.
+func (f *Feed) Close() error {
+	f.db.retained.removeFeed(f)
+	f.shut()
+	return nil
+}
+
+func (f *Feed) shut() {
+	if f.closed.CompareAndSwap(false, true) {
+		close(f.closeC)
+	}
+}
+
+// signal wakes those who wait for something. Signalling costs an atomic load
+// while nobody waits.
+type signal struct {
+	waiting atomic.Int32
+	mu      sync.Mutex
+	c       chan struct{} // closed by the next wake; nil if nobody waits
+}
+
+// wait returns what the next wake closes. Whatever the caller waits for has to
+// be looked at after this call; then done is called.
+func (s *signal) wait() (c <-chan struct{}, done func()) {
+	s.waiting.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.c == nil {
+		s.c = make(chan struct{})
+	}
+	return s.c, func() { s.waiting.Add(-1) }
+}
+
+func (s *signal) wake() {
+	if s.waiting.Load() == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.c != nil {
+		close(s.c)
+		s.c = nil
+	}
+}
