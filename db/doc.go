@@ -16,11 +16,42 @@
 //   - A [DB] is an open store. One process owns a directory at a time.
 //   - A [Batch] is a set of writes that [DB.Apply] makes visible, and durable,
 //     all at once or not at all.
-//   - A [Snapshot] is the store as it was at one moment.
+//   - A [Tx] is a transaction: [DB.Update], [DB.View], [DB.Begin].
+//   - A [Keyspace] is a named tree of keys beside the default one.
+//   - A [Snapshot] is the store as it was at one moment, in all keyspaces.
+//   - A [Feed] delivers the changes of a store as they are committed.
 //   - A [Range] is a part of the key space: [All], [Prefix], [Between].
 //   - [DB.Scan] walks a range with a for loop; a [Cursor] walks it in both
 //     directions from any point. Both yield items; the value of an [Item] is
 //     read only when asked for.
+//
+// # Keyspaces
+//
+// A store has one keyspace without a name, which the methods of DB use, and any
+// number of named ones, which [DB.Keyspace] opens and makes. Each is a tree with
+// options of its own: compression, filters, the value threshold, a merge
+// operator, a default time to live, a compaction filter. All share the log and
+// the order of commits, so that a batch ([Batch.In]), a snapshot ([Snapshot.In])
+// and a transaction ([Tx.In]) span them. [DB.DropKeyspace] removes one at once,
+// whatever its size. [Reader] and [Writer] are what DB, Keyspace, Snapshot, Batch
+// and Tx have in common.
+//
+// # Change feeds
+//
+// [DB.Subscribe] opens a [Feed] of everything, of some keyspaces or of a range of
+// keys: from now on, or behind any sequence number that the log still has. It
+// reads the log at its own pace. Commits arrive whole and in order; whoever
+// stores [FeedBatch.Seq] with what was made of the batch sees each commit at
+// least once across restarts. [Options.FeedBytes] says how far behind a feed may
+// fall.
+//
+// # Compaction filters
+//
+// A [CompactionFilter] is asked about values while tables are written anyhow,
+// and may keep, drop or change them. It is asked only about values that no open
+// snapshot or transaction can see, at no certain time, and maybe never or more
+// than once: it is for data that nobody wants any more, not for logic that
+// must run.
 //
 // # Durability
 //
@@ -48,8 +79,9 @@
 //
 // # Concurrency
 //
-// A DB and a Snapshot may be used by any number of goroutines. A Batch and a
-// Cursor belong to one goroutine at a time. Readers never wait for writers.
+// A DB, a Keyspace and a Snapshot may be used by any number of goroutines. A
+// Batch, a Tx, a Cursor and a Feed belong to one goroutine at a time. Readers
+// never wait for writers.
 //
 // # Memory and disk
 //

@@ -44,21 +44,30 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	// Two writes that become visible, and survive power loss, together.
-	var batch db.Batch
-	batch.Put([]byte("user/1/name"), []byte("Ada"))
-	batch.Put([]byte("user/1/role"), []byte("engineer"))
-	if err := store.Apply(&batch, db.Sync); err != nil {
+	// A transaction: all of it or nothing, as if it ran alone. If another commit
+	// changes what it has read, it is run again.
+	signUp := func(tx *db.Tx) error {
+		taken, err := tx.Has([]byte("user/ada"))
+		if err != nil || taken {
+			return err
+		}
+		if err := tx.Put([]byte("user/ada"), []byte("Ada Lovelace")); err != nil {
+			return err
+		}
+		// A value with a time to live.
+		return tx.PutTTL([]byte("user/ada/session"), []byte("token"), time.Hour)
+	}
+	if err := store.Update(context.Background(), signUp); err != nil {
 		log.Fatal(err)
 	}
 
-	name, err := store.Get([]byte("user/1/name"))
+	name, err := store.Get([]byte("user/ada"))
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Printf("name: %s\n", name)
 
-	for item, err := range store.Scan(db.Prefix([]byte("user/1/"))) {
+	for item, err := range store.Scan(db.Prefix([]byte("user/"))) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -66,16 +75,17 @@ func Example() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Printf("%s = %s\n", item.Key(), value)
+		_, expires := item.ExpiresAt()
+		fmt.Printf("%s = %s, expires: %t\n", item.Key(), value, expires)
 	}
 
 	if err := store.Close(); err != nil {
 		log.Fatal(err)
 	}
 	// Output:
-	// name: Ada
-	// user/1/name = Ada
-	// user/1/role = engineer
+	// name: Ada Lovelace
+	// user/ada = Ada Lovelace, expires: false
+	// user/ada/session = token, expires: true
 }
 
 // A store in memory is the same engine on another file system.
