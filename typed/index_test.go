@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/vfs"
 )
 
 // person is what the tests index.
@@ -237,6 +238,20 @@ func TestAnIndexAddedLaterIsRebuilt(t *testing.T) {
 	wantKeys(t, again.byTag, Only("one"), 1) // complete, and stays so
 }
 
+func TestIndexesSurviveAReopen(t *testing.T) {
+	fs := vfs.NewMem()
+	t.Run("before", func(t *testing.T) {
+		p := openPeople(t, openStore(t, db.Options{FS: fs}))
+		check(t, p.Put(1, person{Email: "a", Tags: []string{"x"}}))
+	})
+	p := openPeople(t, openStore(t, db.Options{FS: fs}))
+	wantKeys(t, p.byEmail, Only("a"), 1)
+	check(t, p.Put(1, person{Email: "b"}))
+	wantKeys(t, p.byTag, All[string]())
+	wantKeys(t, p.byEmail, All[string](), 1)
+	p.verify(t)
+}
+
 func TestRebuildOfAUniqueIndexFindsSharedKeys(t *testing.T) {
 	store := openStore(t, db.Options{})
 	v := New(store, keyspace(t, store, "people"), Uint64{}, JSON[person]{})
@@ -263,7 +278,7 @@ func TestALaterRebuildOvertakes(t *testing.T) {
 	check(t, err)
 	check(t, p.byEmail.Rebuild(ctx))
 	err = store.Update(ctx, func(tx *db.Tx) error {
-		_, err := p.byEmail.rebuildSome(ctx, tx, rebuilding{generation: first}, 1)
+		_, err := p.byEmail.rebuildSome(ctx, tx, rebuilding{generation: first, end: []byte{0xff}}, 1)
 		return err
 	})
 	if !errors.Is(err, ErrRebuildOvertaken) {

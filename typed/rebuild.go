@@ -30,7 +30,16 @@ func (x *Index[K, V, I]) Rebuild(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	chunk := rebuilding{generation: generation}
+	// Items behind the last one of now are of writes that commit later, and
+	// have their entries: so that appends neither conflict nor make more work.
+	chunk := rebuilding{generation: generation, end: []byte{}}
+	for it, err := range x.v.ks.Scan(db.All().Backward().KeysOnly()) {
+		if err != nil {
+			return err
+		}
+		chunk.end = after(it.Key())
+		break
+	}
 	items := rebuildItemsMax
 	for !chunk.last {
 		o := db.TxOptions{TriesMax: rebuildTriesMax}
@@ -59,9 +68,12 @@ func (x *Index[K, V, I]) Rebuild(ctx context.Context) error {
 // rebuilding is how far a rebuild has come.
 type rebuilding struct {
 	generation uint64
-	next       []byte // the first key not covered yet
-	last       bool   // there are no more
+	next, end  []byte // the keys not covered yet
+	last       bool   // there are none
 }
+
+// after is the first key behind key.
+func after(key []byte) []byte { return append(append(make([]byte, 0, len(key)+1), key...), 0) }
 
 // startOver removes all entries and begins a generation. Entries of writes that
 // commit later stay: they are right.
@@ -93,7 +105,7 @@ func (x *Index[K, V, I]) rebuildSome(ctx context.Context, tx *db.Tx, chunk rebui
 		return chunk, ErrRebuildOvertaken
 	}
 	size := 0
-	for it, err := range items.Scan(db.From(chunk.next)) {
+	for it, err := range items.Scan(db.Between(chunk.next, chunk.end)) {
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -108,7 +120,7 @@ func (x *Index[K, V, I]) rebuildSome(ctx context.Context, tx *db.Tx, chunk rebui
 		}
 		n--
 		size += it.ValueSize()
-		chunk.next = append(append(make([]byte, 0, len(it.Key())+1), it.Key()...), 0)
+		chunk.next = after(it.Key())
 	}
 	chunk.last = true
 	return chunk, x.putState(entries, indexState{stateComplete, chunk.generation})
