@@ -455,3 +455,11 @@ func TestUnknownSettingsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// The example of docs/format/manifest.md.
+func TestSettingsAreEncodedAsSpecified(t *testing.T) {
+	s := storedSettings{ttl: time.Second, blockBytes: 100, threshold: -1, compression: CompressionNone}
+	if got := fmt.Sprintf("% x", s.encode()); got != "01 80 a8 d6 b9 07 02 64 03 01 05 02" {
+		t.Error(got)
+	}
+}
