@@ -1,9 +1,6 @@
 package db
 
 import (
-	"bytes"
-	"slices"
-
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/filter"
 	"github.com/cordwood-db/cordwood/manifest"
@@ -72,7 +69,8 @@ func (ks *Keyspace) Has(key []byte) (bool, error) {
 
 // MultiGet returns the values of keys as of one moment. A key without a value
 // has nil in its place; an empty value is not nil. Keys may repeat and come in
-// any order.
+// any order. Values in the value log are read in the order of the disk,
+// neighbours together. An error is that of some key: there are no values then.
 func (ks *Keyspace) MultiGet(keys ...[]byte) ([][]byte, error) {
 	r, err := ks.reader()
 	if err != nil {
@@ -240,13 +238,18 @@ func (r *reader) readPointer(dst []byte, key []byte, seq base.SeqNum, enc []byte
 func (db *DB) readValue(dst []byte, v *manifest.Version, keyspace uint32, key []byte, seq base.SeqNum, ptr base.Pointer) ([]byte, error) {
 	meta := v.Vlog(ptr.File)
 	if meta == nil {
-		return dst, base.Corruptf(base.FileName(base.FileVlog, uint64(ptr.File)), int64(ptr.Offset),
-			"a pointer names this file, the MANIFEST does not")
+		return dst, danglingPointer(ptr)
 	}
 	if dst == nil {
 		dst = make([]byte, 0, ptr.ValueLen)
 	}
 	return db.values.Read(dst, location(meta), keyspace, key, seq, ptr)
+}
+
+// danglingPointer is the error of a pointer into a file that is not there.
+func danglingPointer(ptr base.Pointer) error {
+	return base.Corruptf(base.FileName(base.FileVlog, uint64(ptr.File)), int64(ptr.Offset),
+		"a pointer names this file, the MANIFEST does not")
 }
 
 // location says where a logical value-log file is.
@@ -277,35 +280,4 @@ func (r *reader) has(key []byte) (bool, error) {
 		return false, nil
 	}
 	return kind.Op() != base.KindDelete, nil
-}
-
-// multiGet is MultiGet.
-func (r *reader) multiGet(keys [][]byte) ([][]byte, error) {
-	values := make([][]byte, len(keys))
-	order := sortedOrder(keys)
-	for i, k := range order {
-		if i > 0 && bytes.Equal(keys[k], keys[order[i-1]]) {
-			values[k] = bytes.Clone(values[order[i-1]])
-			continue
-		}
-		value, err := r.appendGet(nil, keys[k])
-		switch err {
-		case nil:
-			values[k] = value
-		case ErrNotFound:
-		default:
-			return nil, err
-		}
-	}
-	return values, nil
-}
-
-// sortedOrder is the order in which keys ascend, as indexes.
-func sortedOrder(keys [][]byte) []int {
-	order := make([]int, len(keys))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(keys[a], keys[b]) })
-	return order
 }
