@@ -24,6 +24,8 @@
 //   - [DB.Scan] walks a range with a for loop; a [Cursor] walks it in both
 //     directions from any point. Both yield items; the value of an [Item] is
 //     read only when asked for.
+//   - A [Page] is a part of a range for callers that keep no cursor between
+//     their requests: [ReadPage] gives it a token that leads on from there.
 //
 // # Keyspaces
 //
@@ -76,6 +78,14 @@
 // What is larger is refused before anything is written. Slices that are passed
 // in are not kept after the call returns; slices that come back from [DB.Get]
 // and its like belong to the caller.
+//
+// # Reading much
+//
+// A loop over a range costs about what its items cost: values in the value log
+// are read when asked for, and once a few in a row were, those that lie near
+// each other are fetched together, ahead of the loop. [Range.KeysOnly] never
+// reads the value log. [DB.MultiGet] reads many keys at less than the price of
+// as many calls of [DB.Get].
 //
 // # Concurrency
 //

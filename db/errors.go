@@ -33,6 +33,8 @@ var (
 	// ErrInvalidRange says that a range ends before it starts, or has no end
 	// where one is needed.
 	ErrInvalidRange = errors.New("cordwood: invalid range")
+	// ErrInvalidToken says that a page token is damaged or not of this range.
+	ErrInvalidToken = errors.New("cordwood: invalid page token")
 )
 
 // errForeignKeyspace is about a keyspace of another store.

@@ -145,6 +145,19 @@ func (c *Cursor) restart() {
 	}
 }
 
+// expectValues tells a cursor that it will walk over about n items from the
+// current one on, and be asked for their values.
+func (c *Cursor) expectValues(n int, backward bool) {
+	if c.streak, c.walked = aheadAfter, backward; c.ahead == nil && n > aheadFirst {
+		c.newLookahead(min(n, aheadItemsMax))
+	}
+}
+
+func (c *Cursor) newLookahead(window int) {
+	c.ahead = lookaheads.Get().(*lookahead)
+	c.ahead.window, c.ahead.patience = window, aheadPauseMin
+}
+
 // take makes items[at] the current entry.
 func (c *Cursor) take(q *lookahead) {
 	it := &q.items[q.at]
@@ -156,12 +169,10 @@ func (c *Cursor) take(q *lookahead) {
 // lookAhead walks over a window of entries that begins with the current one,
 // and fetches their values.
 func (c *Cursor) lookAhead() {
-	q := c.ahead
-	if q == nil {
-		q = lookaheads.Get().(*lookahead)
-		c.ahead = q
-		q.window, q.patience = aheadFirst, aheadPauseMin
+	if c.ahead == nil {
+		c.newLookahead(aheadFirst)
 	}
+	q := c.ahead
 	if q.pause > 0 {
 		q.pause--
 		return

@@ -1,0 +1,47 @@
+package db_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"github.com/cordwood-db/cordwood/db"
+)
+
+// A server that keeps nothing between requests hands out tokens.
+func ExampleReadPage() {
+	store := openInMemory(db.Options{})
+	defer store.Close()
+	for i := range 5 {
+		must(store.Put(fmt.Appendf(nil, "post/%d", i), fmt.Appendf(nil, "text %d", i)))
+	}
+
+	newestFirst := db.Prefix([]byte("post/")).Backward()
+	request := "" // what the client sends
+	for {
+		token, err := base64.URLEncoding.DecodeString(request)
+		must(err)
+		page, err := db.ReadPage(store, newestFirst, token, 2)
+		must(err)
+		for _, item := range page.Items {
+			fmt.Printf("%s: %s\n", item.Key, item.Value)
+		}
+		if page.Next == nil {
+			break
+		}
+		request = base64.URLEncoding.EncodeToString(page.Next)
+		fmt.Println("--")
+	}
+
+	_, err := db.ReadPage(store, newestFirst, []byte("made up"), 2)
+	fmt.Println(errors.Is(err, db.ErrInvalidToken))
+	// Output:
+	// post/4: text 4
+	// post/3: text 3
+	// --
+	// post/2: text 2
+	// post/1: text 1
+	// --
+	// post/0: text 0
+	// true
+}
