@@ -26,7 +26,7 @@ type stage struct {
 	t         *testing.T
 	engine    engine
 	level     depgraph.Level
-	pause     func() // between steps
+	pause     func(commit bool) // before each step
 	conflicts []string
 }
 
@@ -61,7 +61,7 @@ func (a *actor) check(err error) {
 
 func (a *actor) get(key string) string {
 	a.s.t.Helper()
-	a.s.pause()
+	a.s.pause(false)
 	v, _, err := a.x.get(0, key)
 	a.check(err)
 	return v
@@ -69,20 +69,20 @@ func (a *actor) get(key string) string {
 
 func (a *actor) put(key, value string) {
 	a.s.t.Helper()
-	a.s.pause()
+	a.s.pause(false)
 	a.check(a.x.put(0, key, value))
 }
 
 func (a *actor) remove(key string) {
 	a.s.t.Helper()
-	a.s.pause()
+	a.s.pause(false)
 	a.check(a.x.remove(0, key))
 }
 
 // scan returns the pairs with a prefix, as "key=value key=value".
 func (a *actor) scan(prefix string) string {
 	a.s.t.Helper()
-	a.s.pause()
+	a.s.pause(false)
 	found, err := a.x.scan(0, prefix, prefix+"~", false)
 	a.check(err)
 	back, err := a.x.scan(0, prefix, prefix+"~", true)
@@ -101,7 +101,7 @@ func (a *actor) scan(prefix string) string {
 // commit reports whether the transaction happened.
 func (a *actor) commit() bool {
 	a.s.t.Helper()
-	a.s.pause()
+	a.s.pause(true)
 	err := a.x.commit()
 	if errors.Is(err, errConflict) {
 		a.s.conflicts = append(a.s.conflicts, a.name)
@@ -301,9 +301,9 @@ var table = []interleaving{
 	}, "no; T2 conflicts", "possible"},
 }
 
-// runTable runs every interleaving at a level. pauses says what happens between
-// the steps.
-func runTable(t *testing.T, fresh func(t *testing.T) engine, pause func(t *testing.T, e engine)) {
+// runTable runs every interleaving at a level. pause is what happens
+// before each step.
+func runTable(t *testing.T, fresh func(t *testing.T) engine, pause func(t *testing.T, e engine, commit bool)) {
 	for _, level := range []depgraph.Level{depgraph.Serializable, depgraph.SnapshotIsolation} {
 		for _, c := range table {
 			want := c.serializable
@@ -312,7 +312,7 @@ func runTable(t *testing.T, fresh func(t *testing.T) engine, pause func(t *testi
 			}
 			t.Run(fmt.Sprint(levelName(level), "/", c.name), func(t *testing.T) {
 				e := fresh(t)
-				s := &stage{t: t, engine: e, level: level, pause: func() { pause(t, e) }}
+				s := &stage{t: t, engine: e, level: level, pause: func(commit bool) { pause(t, e, commit) }}
 				if got := s.outcome(c.run(s)); got != want {
 					t.Errorf("got %q, want %q", got, want)
 				}
@@ -329,7 +329,7 @@ func levelName(level depgraph.Level) string {
 }
 
 func TestTableOnTheToy(t *testing.T) {
-	runTable(t, func(*testing.T) engine { return newToy(bugNone) }, func(*testing.T, engine) {})
+	runTable(t, func(*testing.T) engine { return newToy(bugNone) }, func(*testing.T, engine, bool) {})
 }
 
 // The table that users read says what the tests find.
