@@ -42,15 +42,15 @@ func (ks *Keyspace) compactRange(ctx context.Context, r Range) error {
 		before = db.set.NewFileNum() // a filter wants to see everything, once
 	}
 	for level := 0; level < manifest.NumLevels; {
-		job, busy, err := ks.nextManual(level, start, end, before)
+		job, wait, err := ks.nextManual(level, start, end, before)
 		switch {
 		case err != nil:
 			return err
-		case job == nil && !busy:
+		case job == nil && wait == nil:
 			level++
 			continue
 		case job == nil:
-			if err := db.awaitChange(ctx); err != nil {
+			if err := db.awaitOther(ctx, wait); err != nil {
 				return err
 			}
 			continue
@@ -69,34 +69,44 @@ type job struct {
 	tree    *manifest.Tree    // of version
 }
 
-// nextManual picks one step of a manual compaction. busy says that what is left
+// collision is what a manual compaction has met: the version it looked at, and
+// the compactions that were running then.
+type collision struct {
+	version *manifest.Version // compared, not used
+	plans   []*compaction.Plan
+}
+
+// nextManual picks one step of a manual compaction. wait says that what is left
 // to do collides with other compactions.
-func (ks *Keyspace) nextManual(level int, start, end []byte, before base.FileNum) (j *job, busy bool, err error) {
+func (ks *Keyspace) nextManual(level int, start, end []byte, before base.FileNum) (j *job, wait *collision, err error) {
 	db := ks.db
 	s, _ := db.acquire()
 	if s == nil {
-		return nil, false, ErrClosed
+		return nil, nil, ErrClosed
 	}
 	defer db.release(s)
 	v := s.view(ks.num)
 	if v == nil {
-		return nil, false, ks.droppedErr()
+		return nil, nil, ks.droppedErr()
 	}
 	opts, err := db.pickOptions(s, v)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	opts.RewriteBefore = before
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if cur := db.state.Load(); cur == nil || cur.version != s.version {
-		return nil, true, nil // a newer version: look again
+		return nil, &collision{version: s.version}, nil // a newer one is there: look again
 	}
 	plan := compaction.PickRange(v.tree, compaction.Busy{Plans: db.jobs.plans}, opts, level, start, end)
-	if plan == nil {
-		return nil, db.blockedLocked(level, v.tree, start, end), nil
+	switch {
+	case plan != nil:
+		return db.startLocked(plan, s.version, v.tree), nil, nil
+	case db.blockedLocked(level, v.tree, start, end):
+		return nil, &collision{s.version, slices.Clone(db.jobs.plans)}, nil
 	}
-	return db.startLocked(plan, s.version, v.tree), false, nil
+	return nil, nil, nil
 }
 
 // blockedLocked reports whether a level has tables with keys of the range that
@@ -117,16 +127,15 @@ func (db *DB) blockedLocked(level int, tree *manifest.Tree, start, end []byte) b
 	})
 }
 
-// awaitChange waits until something changed.
-func (db *DB) awaitChange(ctx context.Context) error {
-	first := true
+// awaitOther waits until there is another version than c met, or other
+// compactions run. Either may be so already.
+func (db *DB) awaitOther(ctx context.Context, c *collision) error {
 	return db.waitFor(ctx, func() (bool, error) {
-		if db.state.Load() == nil {
+		s := db.state.Load()
+		if s == nil {
 			return false, ErrClosed
 		}
-		done := !first
-		first = false
-		return done, nil
+		return s.version != c.version || !slices.Equal(db.jobs.plans, c.plans), nil
 	})
 }
 

@@ -2,8 +2,10 @@ package db
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cordwood-db/cordwood/compaction"
@@ -61,4 +63,28 @@ func TestCompactWaitsForWhatStandsInItsWay(t *testing.T) {
 	if m := store.Metrics(); m.Levels[0].Tables > 0 {
 		t.Errorf("%d tables are left in level 0", m.Levels[0].Tables)
 	}
+}
+
+// A compaction by hand that meets another one goes on when that one ends, not at
+// the next tick of a clock: in the bubble the clock moves only when everybody waits.
+func TestManualCompactionDoesNotWaitForTheClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := Open("/db", &Options{FS: vfs.NewMem(), MemtableBytes: 8 * kib, SyncInterval: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		waited := time.Duration(0)
+		for range 300 {
+			err := errors.Join(store.DeleteRange(All()), store.Put([]byte("k"), make([]byte, 2000)), store.Flush(t.Context()))
+			start := time.Now()
+			if err := errors.Join(err, store.Compact(t.Context(), All())); err != nil {
+				t.Fatal(err)
+			}
+			waited += time.Since(start)
+		}
+		if waited >= idleInterval/2 {
+			t.Errorf("300 compactions waited for %v", waited)
+		}
+	})
 }
