@@ -103,7 +103,7 @@ func callsOf(store *DB, snap *Snapshot, cur *Cursor, key []byte) map[string]func
 // harmless are the methods that say nothing of a closed store, and must not
 // panic.
 var harmless = map[string]bool{
-	"DB.Close": true, "DB.Default": true, "DB.Keyspaces": true, "Keyspace.Name": true, "Snapshot.Seq": true, "DB.Metrics": true, "DB.NewBatch": true, "Snapshot.Close": true, "Tx.Discard": true,
+	"DB.Close": true, "DB.Default": true, "DB.Keyspaces": true, "Keyspace.Name": true, "Keyspace.DefaultTTL": true, "Snapshot.Seq": true, "DB.Metrics": true, "DB.NewBatch": true, "Snapshot.Close": true, "Tx.Discard": true,
 	"Cursor.Close": true, "Cursor.Err": true, "Cursor.Item": true, "Cursor.Key": true, "Cursor.Valid": true,
 }
 

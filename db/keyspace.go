@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/manifest"
@@ -35,6 +36,9 @@ const KeyspaceNameBytesMax = 255
 
 // Name is the keyspace's name; empty for the default one.
 func (ks *Keyspace) Name() string { return ks.name }
+
+// DefaultTTL is the time to live of what Put writes, 0 if that does not expire.
+func (ks *Keyspace) DefaultTTL() time.Duration { return ks.set.Load().ttl }
 
 // merge is the keyspace's merge operator, nil if it has none.
 func (ks *Keyspace) merge() MergeOperator { return ks.set.Load().merge }

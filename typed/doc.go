@@ -32,7 +32,7 @@
 // after no crash, because one transaction writes both, in either isolation:
 // whoever writes an entry writes its item, too. What goes past the view
 // is not indexed: raw writes to the keyspace, views without the index, compaction
-// filters, a default time to live. [Index.Verify] finds the difference, and
+// filters. [Index.Verify] finds the difference, and
 // [Index.Rebuild] removes it.
 //
 // # Invariants

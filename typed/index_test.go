@@ -365,6 +365,18 @@ func TestIndexEntriesExpireWithTheirItems(t *testing.T) {
 	sleep(time.Minute)
 	wantKeys(t, p.byEmail, All[string](), 5, 2, 3)
 	p.verify(t)
+	// A default time to live of the keyspace counts as well.
+	ks, err := store.Keyspace("people", &db.KeyspaceOptions{DefaultTTL: time.Minute})
+	check(t, err)
+	check(t, p.Put(6, person{Email: "f"}))
+	sleep(time.Hour)
+	p.verify(t)
+	wantKeys(t, p.byEmail, All[string](), 5, 2, 3)
+	entries, err := store.Keyspace(ks.Name()+"/index/email", nil)
+	check(t, err)
+	for range entries.Scan(db.Prefix([]byte("f"))) {
+		t.Error("an entry outlives its item")
+	}
 }
 
 func TestIndexesAreChecked(t *testing.T) {

@@ -117,6 +117,9 @@ func (v *View[K, V]) put(key K, value V, ttl time.Duration, expires bool) (err e
 	}
 	w := write{key: s.key, value: s.value, ttl: ttl, expires: expires}
 	if indexes := v.indexers(); len(indexes) > 0 {
+		if own := v.ks.DefaultTTL(); own > 0 && !expires {
+			w.ttl, w.expires = own, true // for the entries, too
+		}
 		// What is stored is what counts: codecs may lose something, such as
 		// fields that JSON leaves out, and the entries have to be found again
 		// when the item is overwritten.
