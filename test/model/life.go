@@ -60,9 +60,13 @@ func checkSpace(from db.Reader, want state, now time.Time) error {
 	return nil
 }
 
-// closeHeld closes every snapshot and cursor.
+// closeHeld closes every snapshot and cursor, and discards every transaction.
 func (r *run) closeHeld() error {
 	var errs []error
+	for _, h := range r.txs {
+		h.tx.Discard()
+	}
+	r.txs, r.changes = nil, nil
 	for len(r.cursors) > 0 {
 		errs = append(errs, r.closeCursor(0))
 	}

@@ -58,8 +58,8 @@ func (s state) get(key string, now time.Time) ([]byte, bool) {
 // world is the states of all keyspaces, by id. What is missing is empty.
 type world map[int]state
 
-// with is the world after writes at a time.
-func (w world) with(writes []write, now time.Time) world {
+// with is the world after writes.
+func (w world) with(writes []write) world {
 	next := maps.Clone(w)
 	own := make(map[int]bool)
 	for i := range writes {
@@ -70,7 +70,7 @@ func (w world) with(writes []write, now time.Time) world {
 				next[id] = state{}
 			}
 		}
-		next[id].apply(&writes[i], now)
+		next[id].apply(&writes[i])
 	}
 	return next
 }
@@ -82,19 +82,20 @@ type write struct {
 	key, value []byte
 	end        []byte // of a range; nil: none
 	ttl        time.Duration
+	now        time.Time // when it was made
 }
 
-// apply carries out w at a time. Only with calls it, on states of its own.
-func (s state) apply(w *write, now time.Time) {
+// apply carries out w. Only with calls it, on states of its own.
+func (s state) apply(w *write) {
 	switch w.op {
 	case 'p':
 		e := entry{value: w.value}
-		if w.in.ttl > 0 {
-			e.expiry = now.Add(w.in.ttl)
+		if w.ttl > 0 {
+			e.expiry = w.now.Add(w.ttl)
 		}
 		s[string(w.key)] = e
 	case 't':
-		s[string(w.key)] = entry{value: w.value, expiry: now.Add(w.ttl)}
+		s[string(w.key)] = entry{value: w.value, expiry: w.now.Add(w.ttl)}
 	case 'd':
 		delete(s, string(w.key))
 	case 'r':

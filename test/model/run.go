@@ -33,6 +33,8 @@ type run struct {
 
 	snapshots []*heldSnapshot
 	cursors   []*heldCursor
+	txs       []*heldTx
+	changes   []write  // committed since the oldest of txs began, or longer
 	trace     []string // the last operations, for the report
 	batch     *db.Batch
 
@@ -102,7 +104,11 @@ func (r *run) step() error {
 		r.now = r.now.Add(time.Duration(r.rand.IntN(3000)) * time.Millisecond)
 		r.clock.Store(r.now.UnixNano())
 	}
-	switch n := r.rand.IntN(1000); {
+	switch n := r.rand.IntN(1150); {
+	case n >= 1010:
+		return r.useTx()
+	case n >= 1000:
+		return r.update()
 	case n < 320:
 		return r.write()
 	case n < 420:
@@ -181,6 +187,8 @@ func (r *run) key() []byte {
 		return []byte{}
 	case n < 3:
 		return bytes.Repeat([]byte{'k'}, 1+r.rand.IntN(3000))
+	case n < 20: // so hot that transactions meet there
+		return fmt.Appendf(nil, "user/%04d/profile", r.rand.IntN(8))
 	case n < 40:
 		return fmt.Appendf(nil, "user/%04d/profile", r.rand.IntN(60))
 	}
@@ -221,7 +229,7 @@ func (r *run) bounds() (lower, upper []byte) {
 
 // drawWrite draws a write to a keyspace.
 func (r *run) drawWrite(s *space) write {
-	w := write{in: s, op: "pppppppttddmmr"[r.rand.IntN(14)], key: r.key()}
+	w := write{in: s, now: r.now, op: "pppppppttddmmr"[r.rand.IntN(14)], key: r.key()}
 	if w.op == 'm' && s.op == nil {
 		w.op = 'p'
 	}
@@ -234,6 +242,8 @@ func (r *run) drawWrite(s *space) write {
 	case 'd':
 	case 'm':
 		w.value = r.operand(s.op)
+	case 'p':
+		w.value, w.ttl = r.valueFor(s.op), s.ttl
 	default:
 		w.value = r.valueFor(s.op)
 		w.ttl = time.Duration(1+r.rand.IntN(20000)) * time.Millisecond
@@ -265,12 +275,15 @@ func (r *run) valueFor(op db.MergeOperator) []byte {
 
 // committed records that the store holds one more commit.
 func (r *run) committed(writes []write, durable bool) {
-	r.want = r.want.with(writes, r.now)
+	r.want = r.want.with(writes)
 	r.log = append(r.log, r.want)
 	for i := range writes {
 		if writes[i].op == 'm' {
 			writes[i].in.recorded = true
 		}
+	}
+	if r.changes = append(r.changes, writes...); len(r.txs) == 0 {
+		r.changes = nil
 	}
 	if durable {
 		r.synced = len(r.log) - 1

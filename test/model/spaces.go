@@ -17,7 +17,8 @@ type space struct {
 	op       db.MergeOperator // nil: none
 	recorded bool             // the store knows the operator by now
 	ttl      time.Duration    // of what Put writes; 0: for ever
-	handle   *db.Keyspace     // nil: not opened since the store was
+	dropped  bool
+	handle   *db.Keyspace // nil: not opened since the store was
 }
 
 // reader reads the space; the default one is read through the store at times.
@@ -157,6 +158,7 @@ func (r *run) dropSpace(at int) error {
 	if err := r.store.DropKeyspace(s.name); err != nil {
 		return fmt.Errorf("drop keyspace %q: %w", s.name, err)
 	}
+	s.dropped = true
 	r.spaces = slices.Delete(r.spaces, at, at+1)
 	if s.handle != nil {
 		r.dead = append(r.dead, s)
