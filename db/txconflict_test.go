@@ -452,3 +452,39 @@ func TestALogThatDoesNotReachBackIsMadeUpForByCheckingAgain(t *testing.T) {
 		t.Error("the log reached back all the way: nothing was tested")
 	}
 }
+
+// A cursor that fetches values ahead of its caller makes the transaction rely on
+// no more than the caller has passed over.
+func TestATransactionReliesOnNothingThatACursorFetchedAhead(t *testing.T) {
+	for _, backward := range []bool{false, true} {
+		for changed := range 30 {
+			store := openMem(t, vfs.NewMem(), txOptions())
+			key := func(i int) []byte { return fmt.Appendf(nil, "%03d", i) }
+			for i := range 30 {
+				must(t, store.Put(key(i), make([]byte, 2000)))
+			}
+			must(t, store.Flush(context.Background()))
+			tx := mustTx(t, store, TxOptions{})
+			cur, err := tx.NewCursor(All())
+			must(t, err)
+			for range 10 {
+				if backward {
+					cur.Prev()
+				} else {
+					cur.Next()
+				}
+				_, err := cur.Value()
+				must(t, err)
+			}
+			if cur.ahead == nil {
+				t.Fatal("it does not look ahead")
+			}
+			must(t, store.Put(key(changed), nil), tx.Put([]byte("x"), nil))
+			err = tx.Commit()
+			if passed := changed < 10 && !backward || changed >= 20 && backward; passed != errors.Is(err, ErrConflict) {
+				t.Errorf("backward %v, %d was changed: %v", backward, changed, err)
+			}
+			closeDB(t, store)
+		}
+	}
+}
