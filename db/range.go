@@ -56,6 +56,12 @@ func (r Range) Lower() []byte { return r.lower }
 // a copy.
 func (r Range) Upper() (upper []byte, ok bool) { return r.upper, r.bounded }
 
+// IsBackward reports whether r is walked from its last key to its first.
+func (r Range) IsBackward() bool { return r.backward }
+
+// IsKeysOnly reports whether r is walked without reading values.
+func (r Range) IsKeysOnly() bool { return r.keysOnly }
+
 // empty reports whether no key can be in r.
 func (r Range) empty() bool {
 	return r.bounded && bytes.Compare(r.lower, r.upper) >= 0
