@@ -62,6 +62,7 @@ var formats = map[string]struct{ page, test, golden string }{
 	"record": {"record.md", "internal/record/golden_test.go", "internal/record/testdata/v1.hex"},
 	"filter": {"filter.md", "internal/filter/filter_test.go", "internal/filter/testdata/filter.hex"},
 	"tuple":  {"tuple.md", "typed/golden_test.go", "typed/testdata/tuple-v1.hex"},
+	"mvcc":   {"mvcc.md", "mvcc/encoding_test.go", "mvcc/testdata/space-v1.hex"},
 	"index":  {"index.md", "typed/golden_test.go", "typed/testdata/index-v1.hex"},
 }
 
