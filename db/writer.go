@@ -141,13 +141,6 @@ func (db *DB) recordOperator(group []*commit.Request) error {
 	return nil
 }
 
-// recordedOperator is the name of the operator in the MANIFEST, if any.
-func (db *DB) recordedOperator() string {
-	v := db.set.Current()
-	defer v.Unref()
-	return v.Trees[0].MergeOperator
-}
-
 // embeds reports whether the large values of group go into the WAL.
 func (db *DB) embeds(group []*commit.Request) bool {
 	sync, bytes := false, 0
