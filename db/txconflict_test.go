@@ -300,7 +300,9 @@ func heldUp(t *testing.T, store *DB, commits ...func() error) []error {
 	done := make(chan int)
 	for i, commit := range commits {
 		go func() { errs[i] = commit(); done <- i }()
-		time.Sleep(20 * time.Millisecond) // so that they queue in this order
+		for store.pipeline.Queued() <= i { // so that they queue in this order
+			time.Sleep(time.Millisecond)
+		}
 	}
 	close(hold)
 	for range commits {

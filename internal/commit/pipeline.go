@@ -170,6 +170,14 @@ func (p *Pipeline) Close(err error) {
 	p.waitWhile(func() bool { return p.writing || p.syncing })
 }
 
+// Queued is how many requests, those of Exclusive included, wait for their turn
+// to be written.
+func (p *Pipeline) Queued() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queued
+}
+
 // refusal returns why no request may be written. Called with mu held.
 func (p *Pipeline) refusal() error { return cmp.Or(p.closed, p.Failed()) }
 
