@@ -129,7 +129,7 @@ func (c *Cursor) First() bool {
 	}
 	defer c.end()
 	c.restart()
-	return c.seekGE(c.rng.lower)
+	return c.saw(c.seekGE(c.rng.lower), false)
 }
 
 // Last moves to the largest key of the range.
@@ -140,7 +140,7 @@ func (c *Cursor) Last() bool {
 	defer c.end()
 	c.restart()
 	c.err = nil
-	return c.seekLast()
+	return c.saw(c.seekLast(), true)
 }
 
 func (c *Cursor) seekLast() bool {
@@ -163,7 +163,7 @@ func (c *Cursor) SeekGE(key []byte) bool {
 	if bytes.Compare(key, c.rng.lower) < 0 {
 		key = c.rng.lower
 	}
-	return c.seekGE(key)
+	return c.saw(c.seekGE(key), false)
 }
 
 func (c *Cursor) seekGE(key []byte) bool {
@@ -188,7 +188,7 @@ func (c *Cursor) SeekLT(key []byte) bool {
 	if c.tx != nil {
 		c.tx.seekDown(c, key, false)
 	}
-	return c.backward(c.iter.SeekLT(key))
+	return c.saw(c.backward(c.iter.SeekLT(key)), true)
 }
 
 // Next moves to the next greater key of the range; before the first
@@ -198,7 +198,7 @@ func (c *Cursor) Next() bool {
 		return false
 	}
 	defer c.end()
-	return c.move(false)
+	return c.saw(c.move(false), false)
 }
 
 func (c *Cursor) stepForward() bool {
@@ -234,7 +234,7 @@ func (c *Cursor) Prev() bool {
 		return false
 	}
 	defer c.end()
-	return c.move(true)
+	return c.saw(c.move(true), true)
 }
 
 func (c *Cursor) stepBackward() bool {
@@ -281,9 +281,6 @@ func (c *Cursor) forward(ok bool) bool {
 		}
 		if shown {
 			c.valid = true
-			if c.tx != nil {
-				c.tx.sawUp(c.key)
-			}
 			return true
 		}
 		ok = c.skipVersions()
@@ -292,9 +289,6 @@ func (c *Cursor) forward(ok bool) bool {
 		return c.stop(err)
 	}
 	c.at = atBack
-	if c.tx != nil {
-		c.tx.sawBack(c.rng)
-	}
 	return false
 }
 

@@ -25,9 +25,6 @@ func (c *Cursor) backward(ok bool) bool {
 		}
 		if shown {
 			c.at, c.more, c.valid = atBehind, ok, true
-			if c.tx != nil {
-				c.tx.sawDown(c.key)
-			}
 			return true
 		}
 	}
@@ -35,9 +32,6 @@ func (c *Cursor) backward(ok bool) bool {
 		return c.stop(err)
 	}
 	c.at = atFront
-	if c.tx != nil {
-		c.tx.sawDown(c.rng.lower)
-	}
 	return false
 }
 

@@ -224,7 +224,7 @@ func (r *reader) appendValue(dst []byte, key []byte, l *lookup) ([]byte, error) 
 
 // readPointer appends to dst the value that an encoded pointer names.
 func (r *reader) readPointer(dst []byte, key []byte, seq base.SeqNum, enc []byte) ([]byte, error) {
-	if isOwn(seq) {
+	if r.own != nil && isOwn(seq) {
 		return r.readOwn(dst, enc)
 	}
 	ptr, err := base.DecodePointer(enc)

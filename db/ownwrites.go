@@ -2,6 +2,7 @@ package db
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 
 	"github.com/cordwood-db/cordwood/internal/base"
@@ -11,6 +12,10 @@ import (
 // ownSeqMin is below the sequence numbers of what a transaction has written
 // and not committed, and above all real ones. They never leave the transaction.
 const ownSeqMin base.SeqNum = 1 << 55
+
+// errOwnSeq is about a store whose files hold sequence numbers that no store has
+// ever reached.
+var errOwnSeq = errors.New("cordwood: the store's sequence numbers leave no room for a transaction's")
 
 // ownWrites are the writes of a transaction: a batch, and over it one memtable
 // for each keyspace that is read after it was written, made and kept up to date
@@ -273,6 +278,9 @@ func (o *ownWrites) largeValue(enc []byte) ([]byte, error) {
 	p, err := base.DecodePointer(enc)
 	if err != nil {
 		return nil, err
+	}
+	if int64(p.Offset) >= int64(len(o.batch.large)) {
+		return nil, errOwnSeq
 	}
 	return o.batch.large[p.Offset].value, nil
 }

@@ -111,9 +111,6 @@ func (c *Cursor) move(backward bool) bool {
 		if q.backward == backward && q.at+1 < len(q.items) {
 			q.at++
 			c.take(q)
-			if c.tx != nil {
-				c.tx.passed(c, backward)
-			}
 			return true
 		}
 		q.on = false
@@ -121,9 +118,6 @@ func (c *Cursor) move(backward bool) bool {
 			c.at = atElsewhere
 		} else if q.end {
 			c.valid, c.err = false, q.err
-			if c.tx != nil && c.err == nil {
-				c.tx.passed(c, backward)
-			}
 			return false
 		}
 	}
@@ -190,10 +184,6 @@ func (c *Cursor) lookAhead() {
 	}
 	q.forget()
 	q.arena, q.end = q.arena[:0], false
-	if c.tx != nil {
-		c.tx.ahead = true
-		defer func() { c.tx.ahead = false }()
-	}
 	for bytes := 0; ; {
 		bytes += q.add(c)
 		if len(q.items) == q.window || bytes >= bytesMax {

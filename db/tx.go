@@ -159,6 +159,10 @@ func (db *DB) begin(o TxOptions, where *handle) (*Tx, error) {
 			return nil, err
 		}
 	}
+	if c.seq >= ownSeqMin {
+		r.finish()
+		return nil, errOwnSeq
+	}
 	return &r.tx, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -383,4 +384,18 @@ func TestCloseBesideTransactions(t *testing.T) {
 			t.Fatalf("%d handles open", n)
 		}
 	}
+}
+
+func TestATransactionNeedsRoomForItsSequenceNumbers(t *testing.T) {
+	store := openMem(t, vfs.NewMem(), smallOptions())
+	seq := store.visible.Swap(uint64(ownSeqMin))
+	if _, err := store.Begin(TxOptions{}); !errors.Is(err, errOwnSeq) {
+		t.Error(err)
+	}
+	store.visible.Store(seq)
+	var o ownWrites
+	if _, err := o.largeValue(base.Pointer{Offset: 3}.Append(nil)); !errors.Is(err, errOwnSeq) {
+		t.Error(err)
+	}
+	closeDB(t, store)
 }

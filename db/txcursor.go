@@ -14,10 +14,6 @@ type txCursor struct {
 	core *txCore     // nil once the transaction has taken leave of the cursor
 	top  base.SeqNum // own writes up to it are seen; ownSeqMin if there are none
 	seen *seenRange  // nil if nothing has to be recorded
-
-	// ahead says that the cursor walks ahead of its caller: what it looks at then
-	// is nothing that the transaction knows of. See passed.
-	ahead bool
 }
 
 // seenRange is what a cursor has looked at since it was last positioned by a
@@ -108,14 +104,14 @@ func (x *txCursor) seekDown(cur *Cursor, key []byte, open bool) {
 
 // sawUp notes that cur has looked at all keys up to its own.
 func (x *txCursor) sawUp(key []byte) {
-	if s := x.seen; s != nil && !x.ahead && !s.open && bytes.Compare(s.upper, key) <= 0 {
+	if s := x.seen; s != nil && !s.open && bytes.Compare(s.upper, key) <= 0 {
 		s.upper = append(append(s.upper[:0], key...), 0)
 	}
 }
 
 // sawDown notes that cur has looked at all keys down to its own.
 func (x *txCursor) sawDown(key []byte) {
-	if s := x.seen; s != nil && !x.ahead && (s.none || bytes.Compare(s.lower, key) > 0) {
+	if s := x.seen; s != nil && (s.none || bytes.Compare(s.lower, key) > 0) {
 		s.lower, s.none = append(s.lower[:0], key...), false
 	}
 }
@@ -124,7 +120,7 @@ func (x *txCursor) sawDown(key []byte) {
 func (x *txCursor) sawBack(rng Range) {
 	s := x.seen
 	switch {
-	case s == nil, x.ahead:
+	case s == nil:
 	case !rng.bounded:
 		s.open = true
 	case !s.open && bytes.Compare(s.upper, rng.upper) < 0:
@@ -132,19 +128,23 @@ func (x *txCursor) sawBack(rng Range) {
 	}
 }
 
-// passed notes that cur, which had looked ahead, is at its key, or at the end of
-// its range.
-func (x *txCursor) passed(cur *Cursor, backward bool) {
-	switch {
-	case backward && cur.valid:
-		x.sawDown(cur.key)
-	case backward:
-		x.sawDown(cur.rng.lower)
-	case cur.valid:
-		x.sawUp(cur.key)
-	default:
-		x.sawBack(cur.rng)
+// saw is called after each move of a cursor, with its outcome, which it
+// returns. What the cursor has walked over ahead of its caller does not count.
+func (c *Cursor) saw(ok, backward bool) bool {
+	if c.tx == nil || !ok && c.err != nil {
+		return ok
 	}
+	switch {
+	case ok && backward:
+		c.tx.sawDown(c.key)
+	case ok:
+		c.tx.sawUp(c.key)
+	case backward:
+		c.tx.sawDown(c.rng.lower)
+	default:
+		c.tx.sawBack(c.rng)
+	}
+	return ok
 }
 
 // ownIndex is the index over the own writes that the cursor sees, or nil.
