@@ -12,11 +12,11 @@ import (
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
-// txOptions are options for transactions over small trees with a counter and a
-// second keyspace.
+// txOptions are options for transactions over small trees. No background work
+// queues up with their commits: see heldUp.
 func txOptions() Options {
 	o := smallOptions()
-	o.Merge = Append()
+	o.Merge, o.SyncInterval = Append(), -1
 	return o
 }
 
@@ -368,7 +368,7 @@ func TestConflictsWithCommitsThatAreNotPublishedAreFound(t *testing.T) {
 		return nil
 	})
 	opts := txOptions()
-	opts.FS, opts.SyncInterval = fs, -1
+	opts.FS = fs
 	store, err := Open("/db", &opts)
 	must(t, err)
 	defer closeDB(t, store)
