@@ -51,6 +51,8 @@ type Camera struct {
 	SubsetsMax int
 	// Random is how many images with random choices are taken otherwise.
 	Random int
+	// Every, if not 0, says of how many operations one is filmed.
+	Every int
 	// ImagesMax ends it all.
 	ImagesMax int
 
@@ -59,12 +61,13 @@ type Camera struct {
 	images []*Image
 	syncs  int // operations that made something durable since the last "none"
 	seen   int // operations seen
+	first  int // operation to film
 }
 
 // Start starts to take images.
 func (c *Camera) Start(seed uint64) {
 	c.rand = rand.New(rand.NewPCG(seed, 3))
-	c.syncs = 1
+	c.syncs, c.first = 1, int(seed%1000)
 	c.FS.SetHook(c.shoot)
 }
 
@@ -93,7 +96,7 @@ func (c *Camera) shoot(op vfs.Op) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.seen++
-	if len(c.images) >= c.ImagesMax {
+	if len(c.images) >= c.ImagesMax || c.Every > 0 && c.seen%c.Every != c.first%c.Every {
 		return nil
 	}
 	items := c.FS.Unsynced()

@@ -22,6 +22,8 @@ type Check struct {
 	Full     bool // open it on a full disk first
 	Again    int  // crash images to take of the recovery itself
 	Seed     uint64
+
+	Held func(commits int) // told how many commits the image holds; may be nil
 }
 
 // Run opens the image and compares what it holds with the history. The image is
@@ -48,6 +50,9 @@ func (c Check) Run(h *History, img *Image, opts db.Options) (again int, err erro
 	n, held, spaces, err := match(w.Store, h, img.span(), at.Nanos())
 	if err != nil {
 		return 0, errors.Join(err, w.Store.Close())
+	}
+	if c.Held != nil {
+		c.Held(n)
 	}
 	w.History = NewHistory(held, spaces)
 	if c.Use {

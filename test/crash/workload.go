@@ -233,25 +233,37 @@ func removeAll(fs vfs.FS, dir string) error {
 // change makes a keyspace, or drops one.
 func (w *Workload) change() error {
 	name := string("abc"[w.rand.IntN(3)])
-	_, drop := w.History.Spaces()[name]
-	w.History.Change(name, drop)
-	var err error
-	if drop {
-		w.note("drop %q", name)
-		err = w.Store.DropKeyspace(name)
-	} else {
-		o := &db.KeyspaceOptions{Merge: db.Append(), ValueThreshold: []int{0, -1, 40, 100}[w.rand.IntN(4)],
-			BlockBytes: []int{0, 200}[w.rand.IntN(2)]}
-		w.note("make %q %+v", name, *o)
-		_, err = w.Store.Keyspace(name, o)
+	if _, ok := w.History.Spaces()[name]; ok {
+		return w.dropSpace(name)
 	}
+	return w.makeSpace(name, &db.KeyspaceOptions{Merge: db.Append(),
+		ValueThreshold: []int{0, -1, 40, 100}[w.rand.IntN(4)], BlockBytes: []int{0, 200}[w.rand.IntN(2)]})
+}
+
+func (w *Workload) makeSpace(name string, o *db.KeyspaceOptions) error {
+	w.note("make %q %+v", name, *o)
+	w.History.Change(name, false)
+	_, err := w.Store.Keyspace(name, o)
+	return w.changed(err)
+}
+
+func (w *Workload) dropSpace(name string) error {
+	w.note("drop %q", name)
+	w.History.Change(name, true)
+	err := w.Store.DropKeyspace(name)
+	if err == nil {
+		delete(w.spaces, name)
+	}
+	return w.changed(err)
+}
+
+// changed notes what became of a change of keyspaces.
+func (w *Workload) changed(err error) error {
 	w.History.Changed(err)
 	if err != nil {
 		w.note("  failed: %v", err)
-		return err
 	}
-	delete(w.spaces, name)
-	return nil
+	return err
 }
 
 // space draws a keyspace; half of the time it is the default one.
@@ -312,6 +324,9 @@ func (w *Workload) Commit(n int, durable bool) error {
 	if durable {
 		d = db.Sync
 	}
+	if w.rand.IntN(3) == 0 {
+		return w.ApplyTx(writes, d)
+	}
 	return w.Apply(writes, d)
 }
 
@@ -327,10 +342,33 @@ func (w *Workload) Apply(writes []Write, d db.Durability) error {
 			return err
 		}
 	}
+	return w.acked(writes, d, func() error { return w.Store.Apply(w.batch, d) })
+}
+
+// ApplyTx makes a commit by way of a transaction.
+func (w *Workload) ApplyTx(writes []Write, d db.Durability) error {
+	tx, err := w.Store.Begin(db.TxOptions{Durability: d})
+	if err != nil {
+		return err
+	}
+	defer tx.Discard()
+	for i := range writes {
+		ks, err := w.handle(writes[i].Space)
+		if err != nil {
+			return err
+		}
+		if err := writes[i].do(tx.In(ks)); err != nil {
+			return err
+		}
+	}
+	return w.acked(writes, d, tx.Commit)
+}
+
+// acked notes a commit and what became of it.
+func (w *Workload) acked(writes []Write, d db.Durability, commit func() error) error {
 	w.History.Begin(writes, w.clock.Nanos())
 	w.note("commit %d: %d writes from %c %q/%q, %v", w.History.Begun(), len(writes), writes[0].Op, writes[0].Space, writes[0].Key, d)
-	err := w.Store.Apply(w.batch, d)
-	if err != nil {
+	if err := commit(); err != nil {
 		w.note("  failed: %v", err)
 		w.History.Fail()
 		return err
