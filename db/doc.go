@@ -38,6 +38,22 @@
 // whatever its size. [Reader] and [Writer] are what DB, Keyspace, Snapshot, Batch
 // and Tx have in common.
 //
+// # Transactions
+//
+//	err = store.Update(ctx, func(tx *db.Tx) error {
+//		balance, err := tx.Get(from)
+//		...
+//		return tx.Put(from, less)
+//	})
+//
+// A transaction reads the store as it was when it began, with its own writes on
+// top, and commits all of them or none. Nothing is locked: if another commit has
+// changed what the transaction has read, a key that was missing or a range that
+// was scanned included, it fails with [ErrConflict], and [DB.Update] runs its
+// function again. [SnapshotIsolation] checks less: what is written, and what was
+// read with [Tx.GetForUpdate]. [DB.View] only reads; it never conflicts. With
+// [DB.Begin], one commits, discards and tries again oneself.
+//
 // # Change feeds
 //
 // [DB.Subscribe] opens a [Feed] of everything, of some keyspaces or of a range of

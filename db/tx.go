@@ -71,8 +71,8 @@ type TxOptions struct {
 // ErrConflict. A transaction that has written nothing always commits.
 //
 // Values expire while a transaction runs, by the time of each call, and that is
-// no conflict. Background work may change values through a CompactionFilter in
-// the same way.
+// no conflict; nor is what a CompactionFilter does meanwhile, which the
+// transaction does not get to see.
 //
 // Transactions are bounded by MaxBatchBytes, not by memtables. What was read is
 // remembered key by key in up to 16 MiB; beyond that, neighbouring keys are
