@@ -18,7 +18,7 @@ const childEnv = "CORDWOOD_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	roles := map[string]func(dir string) error{
-		"writers": writersChild, "owner": ownerChild, "reader": readerChild,
+		"writers": writersChild, "owner": ownerChild, "reader": readerChild, "huge": hugeChild,
 	}
 	role := os.Getenv(childEnv)
 	if role == "" {
