@@ -232,7 +232,7 @@ func (c *Cursor) fetch(q *lookahead) bool {
 	size := 0
 	for i := range q.items {
 		it := &q.items[i]
-		if it.kind.Op() != base.KindSetPointer {
+		if it.kind.Op() != base.KindSetPointer || isOwn(it.seq) {
 			continue
 		}
 		ptr, err := base.DecodePointer(it.value)

@@ -426,3 +426,90 @@ func TestAllCursorsTogetherStayWithinTheirShare(t *testing.T) {
 		t.Errorf("%d bytes are counted after all were closed", n)
 	}
 }
+
+// A transaction relies on the items that its loop was given, and not on those
+// that were fetched ahead.
+func TestATransactionReliesOnWhatItWasShown(t *testing.T) {
+	const n, shown = 100, 30
+	for _, c := range []struct {
+		r        Range
+		shown    int
+		key      []byte
+		conflict bool
+	}{
+		{All(), shown, aheadKey(shown - 1), true},
+		{All(), shown, append(aheadKey(shown-1), 'x'), false},
+		{All(), shown, aheadKey(shown), false},
+		{All(), n + 1, aheadKey(n), true},
+		{All(), n, aheadKey(n), false},
+		{All().Backward(), shown, aheadKey(n - shown), true},
+		{All().Backward(), shown, aheadKey(n - shown - 1), false},
+		{All().Backward(), n + 1, []byte("a"), true},
+		{All().Backward(), n, []byte("a"), false},
+	} {
+		store, _ := separated(t, n)
+		tx, err := store.Begin(TxOptions{})
+		must(t, err)
+		cur, err := tx.NewCursor(c.r)
+		must(t, err)
+		step := cur.Next
+		if c.r.backward {
+			step = cur.Prev
+		}
+		looked := false
+		for i := range c.shown {
+			if ok := step(); ok != (i < n) {
+				t.Fatal(i, cur.Err())
+			} else if ok {
+				_, err := cur.Value()
+				must(t, err)
+			}
+			looked = looked || cur.ahead != nil && cur.ahead.on
+		}
+		must(t, store.Put(c.key, nil), tx.Put([]byte("mine"), nil))
+		if err := tx.Commit(); errors.Is(err, ErrConflict) != c.conflict || err != nil && !c.conflict {
+			t.Errorf("%d items shown, %s written, backward %v: %v", c.shown, c.key, c.r.backward, err)
+		}
+		if !looked {
+			t.Error("the cursor never looked ahead")
+		}
+		closeDB(t, store)
+	}
+}
+
+func TestATransactionSeesItsOwnValuesAmongThoseFetchedAhead(t *testing.T) {
+	const n = 300
+	store, fs := separated(t, n)
+	defer closeDB(t, store)
+	tx, err := store.Begin(TxOptions{})
+	must(t, err)
+	defer tx.Discard()
+	own := func(i int) []byte { return bytes.Repeat([]byte{1, byte(i)}, 200) }
+	for i := 0; i < n; i += 5 {
+		must(t, tx.Put(aheadKey(i), own(i)))
+	}
+	for _, r := range []Range{All(), All().Backward()} {
+		seen := 0
+		for item, err := range tx.Scan(r) {
+			must(t, err)
+			i := seen
+			if r.backward {
+				i = n - 1 - seen
+			}
+			want := aheadValue(i)
+			if i%5 == 0 {
+				want = own(i)
+			}
+			if v, err := item.Value(); err != nil || !bytes.Equal(v, want) {
+				t.Fatalf("item %d: %d bytes, %v", i, len(v), err)
+			}
+			seen++
+		}
+		if seen != n {
+			t.Fatalf("%d items", seen)
+		}
+	}
+	if reads := fs.n.Load(); reads > n/4 {
+		t.Errorf("%d reads", reads)
+	}
+}
