@@ -45,3 +45,19 @@ func ExampleReadPage() {
 	// post/0: text 0
 	// true
 }
+
+func ExampleDB_Estimate() {
+	store := openInMemory(db.Options{})
+	defer store.Close()
+	for i := range 100 {
+		must(store.Put(fmt.Appendf(nil, "user/%02d", i), []byte("some value")))
+	}
+
+	e, err := store.Estimate(db.Prefix([]byte("user/4")))
+	must(err)
+	fmt.Println("keys, about:", e.Keys)
+	fmt.Println("bytes, more than:", e.Bytes/100*100)
+	// Output:
+	// keys, about: 10
+	// bytes, more than: 100
+}

@@ -67,6 +67,15 @@ func (r Range) empty() bool {
 	return r.bounded && bytes.Compare(r.lower, r.upper) >= 0
 }
 
+// bounds are those of a range that is not empty, for the layers below: a nil
+// upper is no bound.
+func (r Range) bounds() (lower, upper []byte) {
+	if r.bounded {
+		upper = r.upper
+	}
+	return r.lower, upper
+}
+
 // prefixEnd is the smallest key greater than every key with prefix p, or nil
 // if there is none.
 func prefixEnd(p []byte) []byte {
