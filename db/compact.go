@@ -323,7 +323,7 @@ func (db *DB) compactionEnv(version *manifest.Version, keyspace uint32, set *set
 		},
 		Writer: sstable.WriterOptions{
 			BlockBytes: set.blockBytes, FilterBitsPerKey: set.filterBits,
-			Compression: compression, Codec: db.codec, Keyspace: keyspace,
+			Compression: compression, Codec: db.codec, Keyspace: keyspace, Prefix: set.prefix,
 		},
 	}
 }

@@ -101,7 +101,9 @@
 // are read when asked for, and once a few in a row were, those that lie near
 // each other are fetched together, ahead of the loop. [Range.KeysOnly] never
 // reads the value log. [DB.MultiGet] reads many keys at less than the price of
-// as many calls of [DB.Get].
+// as many calls of [DB.Get]. With [Options.Prefix], ranges within one prefix pass
+// over tables that have no key with it. [DB.Estimate] says about how much a range
+// holds before one reads it.
 //
 // # Concurrency
 //

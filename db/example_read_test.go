@@ -1,6 +1,7 @@
 package db_test
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -60,4 +61,29 @@ func ExampleDB_Estimate() {
 	// Output:
 	// keys, about: 10
 	// bytes, more than: 100
+}
+
+// With prefix filters a scan of one user's keys passes over the tables that
+// have none of them.
+func ExampleDelimitedPrefix() {
+	store := openInMemory(db.Options{Prefix: db.DelimitedPrefix('/')})
+	defer store.Close()
+	ctx := context.Background()
+	for _, key := range []string{"ada/1", "zoe/1"} {
+		must(store.Put([]byte(key), nil))
+	}
+	must(store.Flush(ctx))
+	for _, key := range []string{"ada/2", "bob/1", "zoe/2"} {
+		must(store.Put([]byte(key), nil))
+	}
+	must(store.Flush(ctx))
+
+	for item, err := range store.Scan(db.Prefix([]byte("bob/"))) {
+		must(err)
+		fmt.Printf("%s\n", item.Key())
+	}
+	fmt.Println("tables skipped:", store.Metrics().TablesSkipped)
+	// Output:
+	// bob/1
+	// tables skipped: 1
 }

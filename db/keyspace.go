@@ -185,6 +185,7 @@ func (db *DB) reopenKeyspace(ks *Keyspace, o *KeyspaceOptions) error {
 	merged := *o
 	merged.Merge = keep(o.Merge, old.merge)
 	merged.CompactionFilter = keep(o.CompactionFilter, old.filter)
+	merged.Prefix = keep(o.Prefix, old.prefix)
 	ks.set.Store(db.newSettings(stored, &merged))
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 
 // counters are what the store counts as it goes. All atomic.
 type counters struct {
-	gets                                         atomic.Uint64
+	gets, tablesSkipped                          atomic.Uint64
 	walBytes, valueBytes                         atomic.Uint64
 	flushes, flushedBytes                        atomic.Uint64
 	compactions, compactedRead, compactedWritten atomic.Uint64
@@ -32,7 +32,8 @@ type Metrics struct {
 
 	CacheHits, CacheMisses, CacheDropped, CacheEvicted uint64
 
-	Gets uint64 // point reads
+	Gets          uint64 // point reads
+	TablesSkipped uint64 // by cursors and scans, because of prefix filters
 
 	// Bytes written, in total: WAL + ValueLog + Flushed + Compacted + Collected.
 	WALBytes       uint64 // payload of the WAL
@@ -107,7 +108,7 @@ func (db *DB) Metrics() Metrics {
 		PinnedBytes: db.tables.PinnedBytes() + db.values.PinnedBytes(),
 		CacheHits:   cached.Hits, CacheMisses: cached.Misses,
 		CacheDropped: cached.Dropped, CacheEvicted: cached.Evicted,
-		Gets:     c.gets.Load(),
+		Gets: c.gets.Load(), TablesSkipped: c.tablesSkipped.Load(),
 		WALBytes: c.walBytes.Load(), ValueLogBytes: c.valueBytes.Load(),
 		FlushedBytes: c.flushedBytes.Load(), CompactedBytes: c.compactedWritten.Load(),
 		CollectedBytes: c.gcWritten.Load(), CompactionReadBytes: c.compactedRead.Load(),

@@ -65,6 +65,13 @@ type Options struct {
 	// CompactionFilter decides, while tables are merged, which values are kept.
 	// It is for the default keyspace. Default: none.
 	CompactionFilter CompactionFilter
+	// Prefix finds prefixes of keys, which tables then remember beside the keys
+	// in their filters: scans and cursors over Prefix(p), or another range whose
+	// keys all have one prefix, pass over tables without such keys. It pays where
+	// many tables cover each prefix and few hold it. Tables from before it was
+	// set, or that another extractor was used for, are read as without one. It
+	// is for the default keyspace, and called by any goroutine. Default: none.
+	Prefix PrefixExtractor
 	// Clock is the source of time for expiry. It is called while locks are
 	// held, by any goroutine: it must not use the store. Default: time.Now.
 	Clock func() time.Time

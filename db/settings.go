@@ -18,6 +18,8 @@ type KeyspaceOptions struct {
 	Merge MergeOperator
 	// CompactionFilter, as in Options.
 	CompactionFilter CompactionFilter
+	// Prefix, as in Options.
+	Prefix PrefixExtractor
 
 	// DefaultTTL is the time to live of what Put writes. Negative: for ever.
 	// PutTTL says its own.
@@ -65,7 +67,9 @@ type settings struct {
 
 	merge  MergeOperator
 	filter CompactionFilter
+	prefix PrefixExtractor // nil: none
 
+	prefixName  string        // of prefix
 	ttl         time.Duration // 0: none
 	blockBytes  int
 	threshold   int
@@ -77,15 +81,18 @@ type settings struct {
 func (db *DB) mainSettings() *settings {
 	o := &db.opts
 	return db.newSettings(storedSettings{}, &KeyspaceOptions{
-		Merge: o.Merge, CompactionFilter: o.CompactionFilter})
+		Merge: o.Merge, CompactionFilter: o.CompactionFilter, Prefix: o.Prefix})
 }
 
 // newSettings puts together what is stored, what cannot be, and what the store
 // says where nothing is set.
 func (db *DB) newSettings(stored storedSettings, o *KeyspaceOptions) *settings {
-	s := &settings{stored: stored, merge: o.Merge, filter: o.CompactionFilter,
+	s := &settings{stored: stored, merge: o.Merge, filter: o.CompactionFilter, prefix: o.Prefix,
 		ttl: max(stored.ttl, 0), blockBytes: db.opts.BlockBytes, threshold: db.opts.ValueThreshold,
 		filterBits: db.opts.FilterBitsPerKey, compression: db.opts.Compression}
+	if s.prefix != nil {
+		s.prefixName = s.prefix.Name()
+	}
 	if stored.blockBytes != 0 {
 		s.blockBytes = stored.blockBytes
 	}

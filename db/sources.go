@@ -18,6 +18,8 @@ type sourceOptions struct {
 	lower, upper []byte // [lower, upper); nil upper: no end
 	fill         bool   // put blocks that are read into the cache
 
+	want wantedPrefix // tables that have no key with it are passed over
+
 	// Tables that a range delete at or below seq covers whole are passed over.
 	tombs *rangedel.Set
 	seq   base.SeqNum
@@ -78,6 +80,11 @@ func (db *DB) newTableIterator(t *manifest.TableMeta, o sourceOptions) (iterator
 	h, err := db.tables.Get(t.Num, t.ID)
 	if err != nil {
 		return nil, err
+	}
+	if o.want.extractor != "" && !h.MayHavePrefix(o.want.prefix, o.want.extractor) {
+		h.Release()
+		db.metrics.tablesSkipped.Add(1)
+		return iterator.NewSlice(nil), nil
 	}
 	it := h.NewIter(sstable.IterOptions{Fill: o.fill, Lower: o.lower, Upper: o.upper})
 	return &tableIterator{it, h}, nil
