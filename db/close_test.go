@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,7 +32,28 @@ func callsOf(store *DB, snap *Snapshot, cur *Cursor, key []byte) map[string]func
 	batch := store.NewBatch()
 	_ = batch.Put(key, key)
 	ks := store.Default()
+	number, ids := slices.Concat(key, []byte("/number")), slices.Concat(key, []byte("/ids"))
+	takeOne := func(s *Sequence, err error) error {
+		if err == nil {
+			_, err = s.Next()
+			err = errors.Join(err, s.Close())
+		}
+		return err
+	}
 	return map[string]func() error{
+		"Keyspace.Add":            func() error { _, err := ks.Add(number, 1); return err },
+		"Keyspace.CompareAndSwap": func() error { _, err := ks.CompareAndSwap(key, nil, key); return err },
+		"Keyspace.GetAndDelete":   func() error { _, err := ks.GetAndDelete(key); return err },
+		"Keyspace.PutIfAbsent":    func() error { _, err := ks.PutIfAbsent(key, key); return err },
+		"Keyspace.PutIfAbsentTTL": func() error { _, err := ks.PutIfAbsentTTL(key, key, time.Hour); return err },
+		"Keyspace.Sequence":       func() error { return takeOne(ks.Sequence(ids, 1)) },
+		"DB.Add":                  func() error { _, err := store.Add(number, 1); return err },
+		"DB.CompareAndSwap":       func() error { _, err := store.CompareAndSwap(key, nil, key); return err },
+		"DB.GetAndDelete":         func() error { _, err := store.GetAndDelete(key); return err },
+		"DB.PutIfAbsent":          func() error { _, err := store.PutIfAbsent(key, key); return err },
+		"DB.PutIfAbsentTTL":       func() error { _, err := store.PutIfAbsentTTL(key, key, time.Hour); return err },
+		"DB.Sequence":             func() error { return takeOne(store.Sequence(ids, 1)) },
+
 		"Keyspace.AppendGet":   func() error { _, err := ks.AppendGet(nil, key); return err },
 		"Keyspace.Compact":     func() error { return ks.Compact(ctx, All()) },
 		"Keyspace.Delete":      func() error { return ks.Delete(key) },

@@ -58,6 +58,7 @@ type DB struct {
 	events  *eventQueue  // own synchronisation
 	opened  registry     // open snapshots and cursors; own mutex
 	spaces  keyspaces    // the open keyspaces; own mutex
+	turns   turns        // of conditional writes; mutexes
 	ahead   atomic.Int64 // bytes that cursors have for what they fetch ahead
 	feeds   signal       // wakes feeds that wait; own mutex
 

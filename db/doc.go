@@ -78,6 +78,16 @@
 // then take away at most the commits of the last [Options.SyncInterval], and
 // only a suffix of them. A synced commit makes every earlier one durable.
 //
+// # Conditional writes and numbers
+//
+// [DB.PutIfAbsent], [DB.CompareAndSwap], [DB.GetAndDelete] and [DB.Add] read a
+// key and write it in one step, at the price of one read and one commit. They
+// are never lost to other writes and never ask to be tried again. Those of one
+// key wait for each other; a condition on several keys takes a transaction.
+//
+// A [Sequence] gives out ascending numbers, none of them twice, not even after
+// a power loss. It leases a range of them with one synced commit.
+//
 // # Errors
 //
 // Point reads return [ErrNotFound]. Damaged bytes give an error that errors.As

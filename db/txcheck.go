@@ -21,7 +21,8 @@ type txCheck struct {
 	read   *readSet    // sealed
 	spaces []*Keyspace // that were read, but for the default one
 	seen   base.SeqNum // up to which nothing of it was written
-	reach  base.SeqNum // set by the leader with errCheckAgain: where its log begins
+	once   bool        // whoever commits looks again by himself, if need be
+	reach  base.SeqNum // set by the leader that refuses it: what to see before trying again
 }
 
 // findSpaces fills in the keyspaces. ErrConflict if one has been dropped.
@@ -63,7 +64,7 @@ const checkTriesMax = 8
 
 // submit runs a request through the pipeline, and checks it if that is needed.
 func (db *DB) submit(q *request) error {
-	if q.check == nil {
+	if q.check == nil || q.check.once {
 		return db.pipeline.Commit(&q.Request)
 	}
 	for range checkTriesMax {
@@ -261,7 +262,7 @@ func (db *DB) screen(group []*commit.Request) ([]*commit.Request, error) {
 	seq, refused := w.seq, false
 	for _, r := range group {
 		q := r.Batch.(*request)
-		if r.Refused = q.refusal(&w.recent); r.Refused != nil {
+		if r.Refused = q.refusal(&w.recent, w.applied); r.Refused != nil {
 			refused = true
 			continue
 		}
@@ -280,8 +281,9 @@ func (db *DB) screen(group []*commit.Request) ([]*commit.Request, error) {
 	return w.admitted, nil
 }
 
-// refusal is why a request cannot be committed any more, or nil.
-func (q *request) refusal(recent *recentLog) error {
+// refusal is why a request cannot be committed any more, or nil. applied is the
+// last sequence number in a memtable, published or not.
+func (q *request) refusal(recent *recentLog, applied base.SeqNum) error {
 	for _, u := range q.batch.uses {
 		if u.ks != nil && u.ks.dropped.Load() {
 			return u.ks.droppedErr()
@@ -301,6 +303,7 @@ func (q *request) refusal(recent *recentLog) error {
 		q.check.reach = recent.floor
 		return errCheckAgain
 	case hit:
+		q.check.reach = applied
 		return ErrConflict
 	}
 	return nil

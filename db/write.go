@@ -119,11 +119,25 @@ func (q *request) free() {
 	requests.Put(q)
 }
 
+// carry makes q the commit of b.
+func (q *request) carry(b *Batch, d Durability) {
+	q.batch = b
+	q.Request.Sync = d == Sync
+	q.Request.Bytes = int(min(b.bytes, 1<<30))
+	q.Request.Batch = q
+}
+
+// durability is d, or what the default stands for.
+func (db *DB) durability(d Durability) Durability {
+	if d == DefaultDurability {
+		return db.opts.Durability
+	}
+	return d
+}
+
 // commit runs a batch through the pipeline.
 func (db *DB) commit(q *request, b *Batch, d Durability) error {
-	if d == DefaultDurability {
-		d = db.opts.Durability
-	}
+	d = db.durability(d)
 	if err := db.checkUses(b); err != nil {
 		return err
 	}
@@ -142,10 +156,7 @@ func (db *DB) commit(q *request, b *Batch, d Durability) error {
 	if len(b.large) > 0 {
 		db.sampleReplaced(b)
 	}
-	q.batch = b
-	q.Request.Sync = d == Sync
-	q.Request.Bytes = int(min(b.bytes, 1<<30))
-	q.Request.Batch = q
+	q.carry(b, d)
 	start := time.Now()
 	err := db.submit(q)
 	db.metrics.commit.record(time.Since(start))

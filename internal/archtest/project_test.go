@@ -59,11 +59,12 @@ var formats = map[string]struct{ page, test, golden string }{
 	"FileWAL":      {"wal.md", "wal/golden_test.go", "wal/testdata/v1-000001.wal.hex"},
 	"FileVlog":     {"vlog.md", "vlog/golden_test.go", "vlog/testdata/original-v1.hex"},
 	// Parts.
-	"record": {"record.md", "internal/record/golden_test.go", "internal/record/testdata/v1.hex"},
-	"filter": {"filter.md", "internal/filter/filter_test.go", "internal/filter/testdata/filter.hex"},
-	"tuple":  {"tuple.md", "typed/golden_test.go", "typed/testdata/tuple-v1.hex"},
-	"mvcc":   {"mvcc.md", "mvcc/encoding_test.go", "mvcc/testdata/space-v1.hex"},
-	"index":  {"index.md", "typed/golden_test.go", "typed/testdata/index-v1.hex"},
+	"record":   {"record.md", "internal/record/golden_test.go", "internal/record/testdata/v1.hex"},
+	"filter":   {"filter.md", "internal/filter/filter_test.go", "internal/filter/testdata/filter.hex"},
+	"sequence": {"sequence.md", "db/sequence_test.go", "db/testdata/sequence-v1.hex"},
+	"tuple":    {"tuple.md", "typed/golden_test.go", "typed/testdata/tuple-v1.hex"},
+	"mvcc":     {"mvcc.md", "mvcc/encoding_test.go", "mvcc/testdata/space-v1.hex"},
+	"index":    {"index.md", "typed/golden_test.go", "typed/testdata/index-v1.hex"},
 }
 
 func TestEveryKindOfFileHasAPageAndAGoldenTest(t *testing.T) {
