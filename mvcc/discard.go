@@ -130,13 +130,14 @@ func (s *Space) removePart(ctx context.Context, prefixes []string) error {
 }
 
 // sweep removes from a range of user keys the deletions that hide nothing that
-// anybody could see.
-func (s *Space) sweep(ctx context.Context, rng db.Range) error {
+// anybody could see; with hidden, also what nobody can see below values.
+func (s *Space) sweep(ctx context.Context, rng db.Range, hidden bool) error {
 	r, err := s.newRemover(storedRange(rng))
 	if err != nil {
 		return err
 	}
 	defer r.close()
+	r.hidden = hidden
 	if r.discard == 0 {
 		return nil
 	}

@@ -38,7 +38,8 @@
 // [Space.AtSnapshot], does not change.)
 //
 // For the same reason conflicts are the caller's to find. [Batch.CommitIf]
-// checks for one store that nobody wrote the same keys since a timestamp;
+// checks for one store that nobody wrote the same keys since a timestamp, given
+// that all was decided there when it was read;
 // [Space.LatestTimestamp] and [Batch.AddTo], with a [db.Tx], are the parts to
 // build other checks from. [Batch.CommitWith] and [Batch.AddTo] commit together
 // with what else belongs to it in other keyspaces: locks, intents, the state of

@@ -7,9 +7,9 @@ import (
 )
 
 // remover deletes the versions of keys that end, at the discard timestamp, with
-// a deletion: readers find the same without them. It looks at all that the
-// store holds, so that, unlike the compaction filter, it knows what lies below
-// a deletion. Nothing comes to that later: writes are above the discard
+// a deletion, and if asked those that a value hides: readers find the same
+// without them. It looks at all that the store holds, so that, unlike the
+// compaction filter, it knows what lies below a deletion. Nothing comes to that later: writes are above the discard
 // timestamp, and what was on its way when that moved had arrived before.
 //
 // The deletion goes last: at every moment, and after a crash between two of the
@@ -18,6 +18,7 @@ type remover struct {
 	s       *Space
 	c       *db.Cursor
 	discard Timestamp // effective, from before the cursor was opened
+	hidden  bool      // versions below a value go too
 
 	prefix []byte // of the current key
 	last   []byte // its newest version at or below discard, stored key
@@ -61,16 +62,22 @@ func (r *remover) key() (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if !deleted {
-		r.seek = appendPrefixEnd(r.seek[:0], r.prefix)
-		return r.c.SeekGE(r.seek), r.c.Err()
+	switch {
+	case deleted:
+		r.last = append(r.last[:0], r.c.Key()...)
+		if more, err = r.removeOlder(); err != nil {
+			return false, err
+		}
+		return more, r.delete(r.last)
+	case r.hidden:
+		return r.removeOlder()
 	}
-	return r.remove()
+	r.seek = appendPrefixEnd(r.seek[:0], r.prefix)
+	return r.c.SeekGE(r.seek), r.c.Err()
 }
 
-// remove deletes the version that the cursor stands on, and all older ones.
-func (r *remover) remove() (more bool, err error) {
-	r.last = append(r.last[:0], r.c.Key()...)
+// removeOlder deletes the versions below the one that the cursor stands on.
+func (r *remover) removeOlder() (more bool, err error) {
 	for more = r.c.Next(); more && bytes.HasPrefix(r.c.Key(), r.prefix); more = r.c.Next() {
 		if _, _, ok := split(r.c.Key()); !ok {
 			continue // damage, which reads report
@@ -79,10 +86,7 @@ func (r *remover) remove() (more bool, err error) {
 			return false, err
 		}
 	}
-	if err := r.c.Err(); err != nil {
-		return false, err
-	}
-	return more, r.delete(r.last)
+	return more, r.c.Err()
 }
 
 func (r *remover) delete(stored []byte) error {

@@ -178,14 +178,20 @@ func (s *Space) Name() string { return s.ks.Name() }
 // for DropKeyspace. Don't write to it.
 func (s *Space) Keyspace() *db.Keyspace { return s.ks }
 
-// Compact removes from r, a range of user keys, everything that nobody can see
-// any more, and merges what is left. It takes as long as rewriting the range
-// does. What open views, snapshots and transactions may see stays.
+// Compact removes from r, a range of user keys, what nobody can see any more, and
+// merges what is left. It takes as long as rewriting the range does. What open
+// views may see stays, and what snapshots and transactions may see stays for
+// them.
 func (s *Space) Compact(ctx context.Context, r db.Range) error {
-	if err := s.sweep(ctx, r); err != nil {
+	if err := s.sweep(ctx, r, false); err != nil {
 		return err
 	}
-	return s.ks.Compact(ctx, storedRange(r))
+	if err := s.ks.Compact(ctx, storedRange(r)); err != nil {
+		return err
+	}
+	// The filter has left what it had no reason to drop in the run that met it:
+	// the newest of each run, and what a snapshot sees. That is little.
+	return s.sweep(ctx, r, true)
 }
 
 // storedRange are the stored keys of all versions of the user keys in r.

@@ -47,7 +47,9 @@ func (b *Batch) AddTo(tx *db.Tx, ts Timestamp) error {
 // since, and db.ErrConflict otherwise. With since the timestamp at which a
 // transaction has read, and ts, which is above it, the one at which it commits,
 // that is first-committer-wins for what it writes. What it has only read is not
-// checked: for that, use LatestIn and AddTo in a transaction of your own.
+// checked: for that, use LatestIn and AddTo in a transaction of your own. A
+// commit at or below since that comes after the read is not found either: since
+// has to be a timestamp below which all is decided.
 //
 // Versions that are on their way count: of two batches with a key in common, one
 // is committed and the other meets it. ctx ends the waiting for a commit that
