@@ -83,7 +83,7 @@ func teller(s *store, n int) error {
 		if from == to {
 			continue
 		}
-		o := db.TxOptions{TriesMax: 100_000}
+		o := db.TxOptions{TriesMax: triesMax}
 		if n == 0 {
 			o.Durability = db.Sync
 		}
