@@ -15,6 +15,7 @@ type counters struct {
 	flushes, flushedBytes                        atomic.Uint64
 	compactions, compactedRead, compactedWritten atomic.Uint64
 	collections, collectedBytes, gcWritten       atomic.Uint64
+	conflicts                                    atomic.Uint64
 	commit, fsync                                histogram
 }
 
@@ -56,9 +57,13 @@ type Metrics struct {
 	Commit Latencies // of commits, as callers see them
 	Fsync  Latencies // of WAL and value log together
 
-	Snapshots, Cursors int // open
-	EventsDropped      uint64
-	BackgroundError    error // why the store is read-only, if it is
+	// Open ones; Transactions are those of Update and View, too.
+	Snapshots, Cursors, Transactions int
+
+	Conflicts uint64 // commits of transactions that were refused; Update tried most of them again
+
+	EventsDropped   uint64
+	BackgroundError error // why the store is read-only, if it is
 }
 
 // KeyspaceMetrics is about one keyspace.
@@ -139,7 +144,8 @@ func (db *DB) Metrics() Metrics {
 		Files: len(s.version.Vlogs), Bytes: uint64(db.space.bytes.Load()),
 		Garbage: uint64(db.space.discarded.Load()), Amplification: db.amplification(s),
 	}
-	m.Snapshots, m.Cursors = db.opened.counts()
+	m.Snapshots, m.Cursors, m.Transactions = db.opened.counts()
+	m.Conflicts = db.metrics.conflicts.Load()
 	db.mu.Lock()
 	m.CompactionsRunning = len(db.jobs.plans)
 	db.mu.Unlock()

@@ -137,9 +137,12 @@ func (r *registry) closeAll() (cursors, snapshots, txs []string) {
 	return cursors, snapshots, txs
 }
 
-// counts is how many snapshots and cursors are open.
-func (r *registry) counts() (snapshots, cursors int) {
+// counts is how many snapshots, cursors and transactions are open.
+func (r *registry) counts() (snapshots, cursors, txs int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.snapshots), len(r.cursors)
+	for c := r.txs; c != nil; c = c.next {
+		txs++
+	}
+	return len(r.snapshots), len(r.cursors), txs
 }

@@ -89,8 +89,8 @@ func TestEveryCallOnATransactionThatIsDoneSaysSo(t *testing.T) {
 		}
 		tx.Discard()
 	}
-	if m := store.Metrics(); m.Cursors != 0 {
-		t.Errorf("%d cursors are left", m.Cursors)
+	if m := store.Metrics(); m.Cursors != 0 || m.Transactions != 0 {
+		t.Errorf("%d cursors and %d transactions are left", m.Cursors, m.Transactions)
 	}
 	if n := store.openTxs.Load(); n != 0 || store.opened.txs != nil {
 		t.Errorf("%d transactions are left", n)

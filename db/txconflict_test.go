@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -452,6 +453,69 @@ func TestALogThatDoesNotReachBackIsMadeUpForByCheckingAgain(t *testing.T) {
 	}
 	if store.w.recent.floor == 0 {
 		t.Error("the log reached back all the way: nothing was tested")
+	}
+}
+
+// TestATransactionThatNeverCatchesUpIsTooOld: each time that it has checked the
+// tree, more is committed before its turn than the log of recent commits holds.
+func TestATransactionThatNeverCatchesUpIsTooOld(t *testing.T) {
+	store := openMem(t, vfs.NewMem(), txOptions())
+	defer closeDB(t, store)
+	store.w.recent.max = 1
+	tx := mustTx(t, store, TxOptions{})
+	get("k")(t, tx, nil)
+	must(t, tx.Put(bs("mine"), nil))
+
+	queued := func(n int) {
+		for store.pipeline.Queued() < n {
+			time.Sleep(100 * time.Microsecond)
+		}
+	}
+	var wg sync.WaitGroup
+	hold := func() (held, release chan struct{}) {
+		held, release = make(chan struct{}), make(chan struct{})
+		wg.Go(func() {
+			if err := store.pipeline.Exclusive(func() error { close(held); <-release; return nil }); err != nil {
+				t.Error(err)
+			}
+		})
+		return held, release
+	}
+	filler := func() {
+		b := store.NewBatch()
+		for i := range 5 {
+			must(t, b.Put(fmt.Appendf(nil, "filler%d", i), nil))
+		}
+		wg.Go(func() {
+			if err := store.Apply(b, NoSync); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	held, release := hold()
+	<-held
+	filler()
+	queued(1)
+	done := make(chan error, 1)
+	go func() { done <- tx.Commit() }()
+	for range checkTriesMax - 1 {
+		queued(2) // a filler and the transaction
+		nextHeld, nextRelease := hold()
+		queued(3)
+		filler()
+		queued(4)
+		close(release)
+		<-nextHeld
+		release = nextRelease
+	}
+	queued(2)
+	close(release)
+	if err := <-done; !errors.Is(err, ErrTxTooOld) {
+		t.Error(err)
+	}
+	wg.Wait()
+	if _, err := store.Get(bs("mine")); !errors.Is(err, ErrNotFound) {
+		t.Error(err)
 	}
 }
 

@@ -74,6 +74,9 @@ func TestUpdateGivesUpAfterItsTries(t *testing.T) {
 	if n := store.openTxs.Load(); n != 0 {
 		t.Errorf("%d transactions are left", n)
 	}
+	if m := store.Metrics(); m.Conflicts != 108 || m.Transactions != 0 {
+		t.Errorf("%d conflicts, %d transactions", m.Conflicts, m.Transactions)
+	}
 }
 
 func TestUpdateEndsWithItsContext(t *testing.T) {

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"errors"
 	"time"
 
 	"github.com/cordwood-db/cordwood/internal/base"
@@ -76,15 +77,19 @@ func (c *txCore) commit() error {
 	}
 	q := newRequest()
 	defer q.free()
+	c.check = txCheck{read: &c.read, seen: c.seq, spaces: c.check.spaces[:0]}
 	if !c.read.empty() {
 		c.read.seal()
-		c.check = txCheck{read: &c.read, seen: c.seq, spaces: c.check.spaces[:0]}
-		if err := c.check.findSpaces(c.db); err != nil {
-			return err
-		}
 		q.check = &c.check
 	}
-	return c.db.commit(q, b, c.opts.Durability)
+	err := c.check.findSpaces(c.db)
+	if err == nil {
+		err = c.db.commit(q, b, c.opts.Durability)
+	}
+	if errors.Is(err, ErrConflict) {
+		c.db.metrics.conflicts.Add(1)
+	}
+	return err
 }
 
 // addWrites adds what a batch writes, other than merges.
