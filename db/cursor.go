@@ -94,7 +94,7 @@ func (r reader) openCursor(rng Range, tx *txCursor) (*Cursor, error) {
 		if own != nil {
 			c.tombs = rangedel.Merge(own.RangeDels(), c.tombs)
 		}
-		o := sourceOptions{lower: rng.lower, fill: true, tombs: c.tombs, seq: r.seq, want: r.ks.set.Load().wantedPrefix(rng), own: own}
+		o := &sourceOptions{lower: rng.lower, fill: true, tombs: c.tombs, seq: r.seq, want: r.ks.set.Load().wantedPrefix(rng), own: own}
 		if rng.bounded {
 			o.upper = rng.upper
 		}

@@ -61,7 +61,7 @@ func (r *reader) appendMerged(dst []byte, key []byte, now uint64) ([]byte, error
 	if err != nil {
 		return dst, err
 	}
-	iter, err := r.newInternalIterator(sourceOptions{lower: key, upper: end, fill: true})
+	iter, err := r.newInternalIterator(&sourceOptions{lower: key, upper: end, fill: true})
 	if err != nil {
 		return dst, err
 	}

@@ -31,6 +31,8 @@ type Metrics struct {
 	CacheBytes  int64
 	PinnedBytes int64 // filters and indexes of open tables, and of open value-log files
 
+	PrefetchBytes int64 // what cursors may hold of values fetched ahead
+
 	CacheHits, CacheMisses, CacheDropped, CacheEvicted uint64
 
 	Gets          uint64 // point reads
@@ -108,10 +110,11 @@ func (db *DB) Metrics() Metrics {
 	defer db.release(s)
 	c, cached := &db.metrics, db.cache.Metrics()
 	m := Metrics{
-		Memtables:   len(s.gens),
-		CacheBytes:  cached.Bytes,
-		PinnedBytes: db.tables.PinnedBytes() + db.values.PinnedBytes(),
-		CacheHits:   cached.Hits, CacheMisses: cached.Misses,
+		Memtables:     len(s.gens),
+		CacheBytes:    cached.Bytes,
+		PinnedBytes:   db.tables.PinnedBytes() + db.values.PinnedBytes(),
+		PrefetchBytes: db.ahead.Load(),
+		CacheHits:     cached.Hits, CacheMisses: cached.Misses,
 		CacheDropped: cached.Dropped, CacheEvicted: cached.Evicted,
 		Gets: c.gets.Load(), TablesSkipped: c.tablesSkipped.Load(),
 		WALBytes: c.walBytes.Load(), ValueLogBytes: c.valueBytes.Load(),

@@ -183,6 +183,9 @@ func (c *Cursor) lookAhead() {
 		return
 	}
 	q.forget()
+	if cap(q.arena) > 2*aheadBytesMax { // a very large value was in it
+		q.arena = nil
+	}
 	q.arena, q.end = q.arena[:0], false
 	for bytes := 0; ; {
 		bytes += q.add(c)

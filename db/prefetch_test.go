@@ -389,7 +389,7 @@ func TestCursorsThatLookAheadShowTheSame(t *testing.T) {
 	if looked == 0 {
 		t.Error("the cursor never looked ahead")
 	}
-	if n := store.ahead.Load(); n > store.opts.MemoryMax/aheadShare || n == 0 {
+	if n := store.Metrics().PrefetchBytes; n > store.opts.MemoryMax/aheadShare || n == 0 {
 		t.Errorf("%d bytes are counted", n)
 	}
 	must(t, w.cur.Close())

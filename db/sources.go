@@ -18,7 +18,8 @@ type sourceOptions struct {
 	lower, upper []byte // [lower, upper); nil upper: no end
 	fill         bool   // put blocks that are read into the cache
 
-	want wantedPrefix // tables that have no key with it are passed over
+	want wantedPrefix   // tables that have no key with it are passed over
+	none iterator.Slice // in their place; has no entries
 
 	// Tables that a range delete at or below seq covers whole are passed over.
 	tombs *rangedel.Set
@@ -28,9 +29,9 @@ type sourceOptions struct {
 }
 
 // newInternalIterator merges all sources of a keyspace that can hold keys of
-// the range.
-func (r *reader) newInternalIterator(o sourceOptions) (*iterator.Merging, error) {
-	var iters []iterator.Iterator
+// the range. o must not change any more.
+func (r *reader) newInternalIterator(o *sourceOptions) (*iterator.Merging, error) {
+	iters := make([]iterator.Iterator, 0, 1+len(r.v.mems)+len(r.v.tree.Levels[0])+manifest.NumLevels)
 	if o.own != nil {
 		iters = append(iters, o.own.NewIter())
 	}
@@ -70,31 +71,18 @@ func (o *sourceOptions) covers(t *manifest.TableMeta) bool {
 	return o.tombs.Covers(t.Smallest, t.Largest, t.SeqMax, o.seq)
 }
 
-// tableIterator is an iterator that holds its table open.
-type tableIterator struct {
-	iterator.Iterator
-	table *sstable.Handle
-}
-
-func (db *DB) newTableIterator(t *manifest.TableMeta, o sourceOptions) (iterator.Iterator, error) {
+// newTableIterator opens an iterator over a table, which it keeps open.
+func (db *DB) newTableIterator(t *manifest.TableMeta, o *sourceOptions) (iterator.Iterator, error) {
 	h, err := db.tables.Get(t.Num, t.ID)
 	if err != nil {
 		return nil, err
 	}
+	defer h.Release()
 	if o.want.extractor != "" && !h.MayHavePrefix(o.want.prefix, o.want.extractor) {
-		h.Release()
 		db.metrics.tablesSkipped.Add(1)
-		return iterator.NewSlice(nil), nil
+		return &o.none, nil
 	}
-	it := h.NewIter(sstable.IterOptions{Fill: o.fill, Lower: o.lower, Upper: o.upper})
-	return &tableIterator{it, h}, nil
-}
-
-// Close implements iterator.Iterator.
-func (t *tableIterator) Close() error {
-	err := t.Iterator.Close()
-	t.table.Release()
-	return err
+	return h.NewIter(sstable.IterOptions{Fill: o.fill, Lower: o.lower, Upper: o.upper}), nil
 }
 
 // levelIter walks the tables of one level below 0 one after the other. It
@@ -102,7 +90,7 @@ func (t *tableIterator) Close() error {
 type levelIter struct {
 	db     *DB
 	tables []*manifest.TableMeta // ascending, disjoint
-	opts   sourceOptions
+	opts   *sourceOptions
 	at     int               // index of the open table; -1 before, len after
 	it     iterator.Iterator // of tables[at], nil if none is open
 	err    error

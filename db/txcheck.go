@@ -200,7 +200,7 @@ func (c *changes) within(rng Range) error {
 			if t.SeqMax <= c.since {
 				continue
 			}
-			it, err := c.db.newTableIterator(t, sourceOptions{lower: rng.lower, upper: rng.upper, fill: true})
+			it, err := c.db.newTableIterator(t, &sourceOptions{lower: rng.lower, upper: rng.upper, fill: true})
 			if err != nil {
 				return err
 			}
