@@ -125,6 +125,25 @@ var writeWays = map[string]struct {
 		}
 		return errors.Join(tx.Put(k, make([]byte, 2000)), tx.Commit())
 	}},
+	"PutIfAbsent": {true, false, func(s *store, k []byte) error { return done(s.db.Default().PutIfAbsent(k, []byte("new"))) }},
+	"CompareAndSwap": {false, true, func(s *store, k []byte) error {
+		return done(s.db.Default().CompareAndSwap(k, db.CounterBytes(7), []byte("new")))
+	}},
+	"GetAndDelete": {false, true, func(s *store, k []byte) error {
+		_, err := s.db.Default().GetAndDelete(k)
+		return err
+	}},
+	"Add": {true, true, func(s *store, k []byte) error {
+		_, err := s.db.Default().Add(k, 1)
+		return err
+	}},
+}
+
+func done(ok bool, err error) error {
+	if err == nil && !ok {
+		return errors.New("it was not done")
+	}
+	return err
 }
 
 // Whichever way a transaction reads and others write, one that relies on what
