@@ -67,6 +67,9 @@ func (r *run) closeHeld() error {
 		h.tx.Discard()
 	}
 	r.txs, r.changes = nil, nil
+	for len(r.feeds) > 0 {
+		errs = append(errs, r.closeFeed(0))
+	}
 	for len(r.cursors) > 0 {
 		errs = append(errs, r.closeCursor(0))
 	}
@@ -93,6 +96,7 @@ func (r *run) shut() error {
 // reopen closes and opens; half of the time it looks read-only in between.
 func (r *run) reopen() error {
 	r.note("reopen")
+	feeds := slices.Clone(r.feeds)
 	if err := r.shut(); err != nil {
 		return err
 	}
@@ -106,9 +110,27 @@ func (r *run) reopen() error {
 	}
 	if r.rand.IntN(2) == 0 {
 		// The other keyspaces stay unopened for a while.
-		return checkSpace(r.store, r.want[0], r.now)
+		err := checkSpace(r.store, r.want[0], r.now)
+		return errors.Join(err, r.resumeFeeds(feeds))
 	}
-	return r.checkAll(r.store, r.want)
+	if err := r.checkAll(r.store, r.want); err != nil {
+		return err
+	}
+	return r.resumeFeeds(feeds)
+}
+
+// resumeFeeds resumes feeds, but those that have delivered what a crash has
+// taken away.
+func (r *run) resumeFeeds(feeds []*heldFeed) error {
+	for _, h := range feeds {
+		if h.at > len(r.commits) {
+			continue
+		}
+		if err := r.resumeFeed(h); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *run) lookReadOnly() error {
@@ -134,8 +156,9 @@ func (r *run) lookReadOnly() error {
 func (r *run) kill() error {
 	r.note("kill")
 	image := r.fs.KillClone()
-	return r.replace(image, func(store *db.DB) (world, error) {
-		return r.want, r.checkAll(store, r.want)
+	return r.replace(image, func(store *db.DB) (int, error) {
+		r.synced = len(r.log) - 1 // none of them can be missing
+		return r.synced, r.checkAll(store, r.want)
 	})
 }
 
@@ -147,23 +170,25 @@ func (r *run) losePower() error {
 	image := r.fs.CrashClone(func(vfs.CrashItem) vfs.CrashChoice {
 		return vfs.CrashChoice(r.rand.IntN(3))
 	})
-	return r.replace(image, func(store *db.DB) (world, error) {
+	return r.replace(image, func(store *db.DB) (int, error) {
 		var err error
 		for i := len(r.log) - 1; i >= r.synced; i-- {
 			e := r.checkAll(store, r.log[i])
 			if e == nil {
-				return r.log[i], nil
+				return i, nil
 			}
 			if err == nil {
 				err = e
 			}
 		}
-		return nil, fmt.Errorf("no prefix of %d..%d commits fits; the whole: %w", r.synced, len(r.log)-1, err)
+		return 0, fmt.Errorf("no prefix of %d..%d commits fits; the whole: %w", r.synced, len(r.log)-1, err)
 	})
 }
 
-// replace goes on with image in place of the file system.
-func (r *run) replace(image *vfs.Mem, check func(*db.DB) (world, error)) error {
+// replace goes on with image in place of the file system. check says how many
+// commits since the last opening it holds.
+func (r *run) replace(image *vfs.Mem, check func(*db.DB) (int, error)) error {
+	feeds := slices.Clone(r.feeds)
 	if err := r.shut(); err != nil {
 		return err
 	}
@@ -173,13 +198,17 @@ func (r *run) replace(image *vfs.Mem, check func(*db.DB) (world, error)) error {
 		return err
 	}
 	r.log, r.synced = log, synced
-	want, err := check(r.store)
+	held, err := check(r.store)
 	if err != nil {
 		return err
 	}
-	r.want = want
-	r.log, r.synced = []world{want}, 0
-	return nil
+	r.want = log[held]
+	r.commits = r.commits[:len(r.commits)-(len(log)-1-held)]
+	for i := held; i > r.synced; i-- { // as check has left it
+		r.commits[len(r.commits)-1-held+i].maybe = true
+	}
+	r.log, r.synced = []world{r.want}, 0
+	return r.resumeFeeds(feeds)
 }
 
 // checkpoint makes one and opens it.

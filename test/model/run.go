@@ -34,8 +34,11 @@ type run struct {
 	snapshots []*heldSnapshot
 	cursors   []*heldCursor
 	txs       []*heldTx
-	changes   []write  // committed since the oldest of txs began, or longer
-	trace     []string // the last operations, for the report
+	feeds     []*heldFeed
+	pages     []*heldPage
+	commits   []madeCommit // all that the store holds, in order
+	changes   []write      // committed since the oldest of txs began, or longer
+	trace     []string     // the last operations, for the report
 	batch     *db.Batch
 
 	checkpoints int // made so far
@@ -45,6 +48,15 @@ type run struct {
 type heldSnapshot struct {
 	snap *db.Snapshot
 	want world
+	at   int // how many commits there were
+}
+
+// madeCommit is a commit that the store holds.
+type madeCommit struct {
+	writes []write
+	// maybe says that the store may not hold it after all: it was not durable
+	// when the power was lost, and all that is there is the same without it.
+	maybe bool
 }
 
 const dir = "/store"
@@ -67,6 +79,7 @@ func newRun(seed uint64) (*run, error) {
 		CompactionsMax: int(pick(1, 2, 4)),
 		OpenFilesMax:   int(pick(8, 100)),
 		SpaceAmpMax:    float64(pick(110, 125, 300)) / 100,
+		FeedBytes:      pick(0, 0, 1<<30),
 	}
 	if r.opts.FilterBitsPerKey = 10; r.rand.IntN(4) == 0 {
 		r.opts.FilterBitsPerKey = -1
@@ -104,7 +117,13 @@ func (r *run) step() error {
 		r.now = r.now.Add(time.Duration(r.rand.IntN(3000)) * time.Millisecond)
 		r.clock.Store(r.now.UnixNano())
 	}
-	switch n := r.rand.IntN(1150); {
+	switch n := r.rand.IntN(1200); {
+	case n >= 1185:
+		return r.readPage()
+	case n >= 1160:
+		return r.readFeed()
+	case n >= 1150:
+		return r.openFeed()
 	case n >= 1010:
 		return r.useTx()
 	case n >= 1000:
@@ -277,6 +296,7 @@ func (r *run) valueFor(op db.MergeOperator) []byte {
 func (r *run) committed(writes []write, durable bool) {
 	r.want = r.want.with(writes)
 	r.log = append(r.log, r.want)
+	r.commits = append(r.commits, madeCommit{writes: writes})
 	for i := range writes {
 		if writes[i].op == 'm' {
 			writes[i].in.recorded = true

@@ -200,7 +200,7 @@ func (r *run) openSnapshot() error {
 	r.note("open snapshot")
 	snap, err := r.store.Snapshot()
 	if err == nil {
-		r.snapshots = append(r.snapshots, &heldSnapshot{snap, r.want})
+		r.snapshots = append(r.snapshots, &heldSnapshot{snap, r.want, len(r.commits)})
 	}
 	return err
 }
