@@ -472,8 +472,8 @@ func TestATransactionThatNeverCatchesUpIsTooOld(t *testing.T) {
 		}
 	}
 	var wg sync.WaitGroup
-	hold := func() (held, release chan struct{}) {
-		held, release = make(chan struct{}), make(chan struct{})
+	hold := func() (chan struct{}, chan struct{}) {
+		held, release := make(chan struct{}), make(chan struct{})
 		wg.Go(func() {
 			if err := store.pipeline.Exclusive(func() error { close(held); <-release; return nil }); err != nil {
 				t.Error(err)
