@@ -19,6 +19,7 @@ type jobs struct {
 	waitingPublish atomic.Bool // a flush waits for commits to be published
 
 	plans     []*compaction.Plan        // compactions that are running
+	failed    map[uint32]time.Time      // when compactions of a keyspace failed last
 	gcWanted  bool                      // value-log files are worth collecting
 	flushTry  uint64                    // number of the flush that began last
 	flushErr  error                     // of the last flush that ended

@@ -89,7 +89,7 @@ func (ks *Keyspace) nextManual(level int, start, end []byte, before base.FileNum
 	if v == nil {
 		return nil, nil, ks.droppedErr()
 	}
-	opts, err := db.pickOptions(s, v)
+	opts, err := db.pickOptions(s, v, db.snapshotSeqs())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -149,6 +149,7 @@ func (db *DB) compactLoop() {
 		}
 		if err == nil {
 			err = db.compact(db.ctx, job)
+			db.noteTry(job.tree.Num, err)
 		}
 		if err == nil {
 			b.reset()
@@ -189,28 +190,68 @@ func (db *DB) pick(s *readState) (j *job, again bool, err error) {
 	if cur := db.state.Load(); cur == nil || cur.version != s.version {
 		return nil, cur != nil, nil
 	}
-	busy := compaction.Busy{Plans: db.jobs.plans}
-	for _, tree := range s.version.Trees {
-		if !tree.Dropped {
-			continue
-		}
-		if plan := compaction.PickDropped(tree, busy); plan != nil {
-			return db.startLocked(plan, s.version, tree), false, nil
-		}
-	}
-	for _, w := range wanted {
-		if plan := compaction.Pick(w.view.tree, busy, w.opts); plan != nil {
-			return db.startLocked(plan, s.version, w.view.tree), false, nil
-		}
-	}
-	if v := db.levelZeroHides(s); v != nil {
-		i := slices.IndexFunc(wanted, func(w want) bool { return w.view == v })
-		if plan := compaction.PickRange(v.tree, busy, wanted[i].opts, 0, nil, nil); plan != nil {
-			return db.startLocked(plan, s.version, v.tree), false, nil
+	for _, failed := range []bool{false, true} {
+		skip := func(num uint32) bool { return db.failedLocked(num) != failed }
+		if job := db.pickLocked(s, wanted, skip); job != nil {
+			return job, false, nil
 		}
 	}
 	db.changed.Wait()
 	return nil, true, nil
+}
+
+// pickLocked picks from s among the keyspaces that are not skipped.
+func (db *DB) pickLocked(s *readState, wanted []want, skip func(num uint32) bool) *job {
+	busy := compaction.Busy{Plans: db.jobs.plans}
+	for _, tree := range s.version.Trees {
+		if !tree.Dropped || skip(tree.Num) {
+			continue
+		}
+		if plan := compaction.PickDropped(tree, busy); plan != nil {
+			return db.startLocked(plan, s.version, tree)
+		}
+	}
+	for _, w := range wanted {
+		if skip(w.view.num) {
+			continue
+		}
+		if plan := compaction.Pick(w.view.tree, busy, w.opts); plan != nil {
+			return db.startLocked(plan, s.version, w.view.tree)
+		}
+	}
+	if v := db.levelZeroHides(s, skip); v != nil {
+		i := slices.IndexFunc(wanted, func(w want) bool { return w.view == v })
+		if plan := compaction.PickRange(v.tree, busy, wanted[i].opts, 0, nil, nil); plan != nil {
+			return db.startLocked(plan, s.version, v.tree)
+		}
+	}
+	return nil
+}
+
+// failedRest is for how long a keyspace stands back behind the others after one
+// of its compactions has failed: one whose filter always fails, say, would else
+// keep all workers at it. Longer than backoffMax.
+const failedRest = 2 * backoffMax
+
+// noteTry notes how a compaction of a keyspace ended.
+func (db *DB) noteTry(num uint32, err error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if err == nil {
+		delete(db.jobs.failed, num)
+		return
+	}
+	if db.jobs.failed == nil {
+		db.jobs.failed = make(map[uint32]time.Time)
+	}
+	db.jobs.failed[num] = time.Now()
+}
+
+// failedLocked reports whether a compaction of a keyspace has failed lately. The
+// caller holds mu.
+func (db *DB) failedLocked(num uint32) bool {
+	at, ok := db.jobs.failed[num]
+	return ok && time.Since(at) < failedRest
 }
 
 // want is a tree that may want to be compacted.
@@ -223,9 +264,10 @@ type want struct {
 // urgent are the trees of s, the most urgent first.
 func (db *DB) urgent(s *readState) ([]want, error) {
 	wanted := make([]want, 0, len(s.views))
+	snapshots := db.snapshotSeqs()
 	for i := range s.views {
 		v := &s.views[i]
-		opts, err := db.pickOptions(s, v)
+		opts, err := db.pickOptions(s, v, snapshots)
 		if err != nil {
 			return nil, err
 		}
@@ -257,7 +299,7 @@ func (db *DB) finish(j *job) {
 }
 
 // pickOptions are the settings that compactions of a keyspace are picked by.
-func (db *DB) pickOptions(s *readState, v *treeView) (compaction.PickOptions, error) {
+func (db *DB) pickOptions(s *readState, v *treeView, snapshots []base.SeqNum) (compaction.PickOptions, error) {
 	// What is known of them is enough: they only save work here.
 	tombs, err := db.tableRangeDels(v, func(*manifest.TableMeta) bool { return false })
 	if err != nil {
@@ -266,7 +308,7 @@ func (db *DB) pickOptions(s *readState, v *treeView) (compaction.PickOptions, er
 	o := db.sizeOptions()
 	o.Now = db.now(s.version)
 	o.RangeDels = tombs
-	o.Snapshots = db.snapshotSeqs()
+	o.Snapshots = snapshots
 	o.SnapshotMin = base.SeqNumMax
 	if len(o.Snapshots) > 0 {
 		o.SnapshotMin = o.Snapshots[0]

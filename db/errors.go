@@ -28,6 +28,10 @@ var (
 	// that are not kept any more: see Options.FeedBytes. Start over from a
 	// Snapshot and its Seq.
 	ErrFeedBehind = errors.New("cordwood: feed fell behind what is kept")
+	// ErrFeedAhead says that a feed is to resume at a position that the store
+	// has not reached: that of another store, or of commits that were not durable
+	// and are lost.
+	ErrFeedAhead = errors.New("cordwood: feed position is ahead of the store")
 	// ErrInvalidTTL says that a time to live is not positive or is too far.
 	ErrInvalidTTL = errors.New("cordwood: invalid time to live")
 	// ErrInvalidRange says that a range ends before it starts, or has no end

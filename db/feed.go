@@ -112,14 +112,20 @@ type Change struct {
 	far    bool // the value is where ptr says
 }
 
-// Subscribe opens a feed. ErrFeedBehind if it is to resume where the log has no
-// changes any more. Close it when done.
+// Subscribe opens a feed. Close it when done.
+//
+// Errors: ErrFeedBehind if it is to resume where the log has no changes any
+// more; ErrFeedAhead if the store has not got there; ErrKeyspaceDropped;
+// ErrReadOnly if the store takes no writes.
 func (db *DB) Subscribe(o FeedOptions) (*Feed, error) {
 	f := &Feed{db: db, opts: o, handle: newHandle(2), closeC: make(chan struct{})}
 	f.opts.Keyspaces = slices.Clone(o.Keyspaces)
 	for _, ks := range o.Keyspaces {
-		if ks.db != db {
+		switch {
+		case ks == nil || ks.db != db:
 			return nil, errForeignKeyspace
+		case ks.dropped.Load():
+			return nil, ks.droppedErr()
 		}
 		if f.spaces == nil {
 			f.spaces = make(map[uint32]bool)
@@ -138,84 +144,19 @@ func (db *DB) Subscribe(o FeedOptions) (*Feed, error) {
 	return f, nil
 }
 
-// open finds the place in the log. Registering comes first: what is there from
-// then on is kept.
-func (f *Feed) open() error {
-	db := f.db
-	db.retained.addFeed(f)
-	var end uint64
-	err := db.pipeline.Exclusive(func() error {
-		if err := db.openWAL(); err != nil {
-			return err
-		}
-		f.after, end = base.SeqNum(db.visible.Load()), db.active.wal.EndLSN()
-		f.sure = db.retained.holdFrom(f.after + 1)
-		return nil
-	})
-	if err == nil {
-		err = f.position(end)
-	}
-	if err != nil {
-		db.retained.removeFeed(f)
-	}
-	return err
-}
-
-// errFeedAhead is about a position that the store has not reached.
-var errFeedAhead = errors.New("cordwood: feed position is ahead of the store")
-
-// position opens the reader. All up to f.after lies before end.
-func (f *Feed) position(end uint64) (err error) {
-	o := wal.ReaderOptions{FS: f.db.fs, Dir: f.db.dir}
-	if !f.opts.Resume || f.opts.After == uint64(f.after) {
-		f.reader, err = wal.OpenReader(o, wal.Position{LSN: end}, end)
-		return err
-	}
-	if f.opts.After > uint64(f.after) {
-		return fmt.Errorf("%w: %d, the store is at %d", errFeedAhead, f.opts.After, f.after)
-	}
-	f.after = base.SeqNum(f.opts.After)
-	from := wal.Position{Seq: f.after + 1}
-	for {
-		f.reader, err = wal.OpenReader(o, from, end)
-		if !errors.Is(err, wal.ErrGone) {
-			return err
-		}
-		// The log need not go back to a record that is older. If all that was
-		// flushed has been had, the segments that recovery needs are enough.
-		flushed, segment := f.db.set.LastSeq(), f.db.set.MinSegment()
-		if f.after < flushed || from.LSN != 0 {
-			return fmt.Errorf("%w: %w", ErrFeedBehind, err)
-		}
-		h, err := f.db.segmentHeader(segment)
-		switch {
-		case f.db.set.MinSegment() != segment:
-			continue // a flush came between
-		case err != nil:
-			return err
-		}
-		from = wal.Position{LSN: h.StartLSN, Seq: f.after + 1}
-		if h.StartLSN == 0 {
-			from = wal.Position{}
-		}
-	}
-}
-
 // Position is the sequence number up to which everything has been delivered,
 // or passed over because it was not asked for: to resume after it.
 func (f *Feed) Position() uint64 { return uint64(f.after) }
 
 // Next waits for the next commit that has changes for the feed.
 //
-// Errors: ctx's; ErrFeedBehind; ErrClosed; a *CorruptionError for damage in the
+// Errors: ctx's; ErrFeedBehind; ErrClosed; ErrKeyspaceDropped if all keyspaces
+// that the feed is for have been dropped; a *CorruptionError for damage in the
 // log; ErrReadOnly with the cause once a store that has failed has delivered
 // what it can.
 func (f *Feed) Next(ctx context.Context) (FeedBatch, error) {
 	for {
-		if f.closed.Load() {
-			return FeedBatch{}, ErrClosed
-		}
-		batch, ok, err := f.next()
+		batch, ok, err := f.next(ctx)
 		if ok || err != nil {
 			return batch, err
 		}
@@ -238,8 +179,14 @@ func (f *Feed) All(ctx context.Context) iter.Seq2[FeedBatch, error] {
 }
 
 // next is Next that does not wait; ok is false if there is nothing yet.
-func (f *Feed) next() (batch FeedBatch, ok bool, err error) {
+func (f *Feed) next(ctx context.Context) (batch FeedBatch, ok bool, err error) {
 	for {
+		switch { // here, since it may take long to find something
+		case f.closed.Load():
+			return batch, false, ErrClosed
+		case ctx.Err() != nil:
+			return batch, false, ctx.Err()
+		}
 		if len(f.rest) == 0 {
 			f.limit = f.readable()
 			rec, ok, err := f.reader.Next(f.limit)
@@ -372,7 +319,7 @@ func (f *Feed) await(ctx context.Context) error {
 	if f.hasMore() {
 		return nil
 	}
-	if err := f.db.readOnlyErr(); err != nil {
+	if err := f.ended(); err != nil {
 		return err
 	}
 	select {
@@ -385,6 +332,22 @@ func (f *Feed) await(ctx context.Context) error {
 	case <-f.db.ctx.Done():
 		return ErrClosed
 	}
+}
+
+// ended says why nothing more will come, if so.
+func (f *Feed) ended() error {
+	if err := f.db.readOnlyErr(); err != nil {
+		return err
+	}
+	for _, ks := range f.opts.Keyspaces {
+		if !ks.dropped.Load() {
+			return nil
+		}
+	}
+	if f.spaces == nil {
+		return nil
+	}
+	return f.opts.Keyspaces[0].droppedErr()
 }
 
 // hasMore reports whether something was published since next looked.

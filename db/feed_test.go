@@ -193,7 +193,7 @@ func TestFeedOfASnapshotAndWhatComesAfter(t *testing.T) {
 		t.Errorf("%d keys, want %d", len(have), len(want))
 	}
 	must(t, f.Close(), snap.Close())
-	if _, err := store.Subscribe(FeedOptions{Resume: true, After: store.visible.Load() + 1}); !errors.Is(err, errFeedAhead) {
+	if _, err := store.Subscribe(FeedOptions{Resume: true, After: store.visible.Load() + 1}); !errors.Is(err, ErrFeedAhead) {
 		t.Error(err)
 	}
 	closeDB(t, store)

@@ -228,6 +228,7 @@ func (db *DB) flush(gens []*generation) error {
 // retireSegments removes the WAL segments before a segment.
 func (db *DB) retireSegments(before base.SegmentNum) {
 	a := &db.active
+	from, err := db.keptFrom(before) // may read much: commits do not wait for it
 	a.dirMu.Lock()
 	defer a.dirMu.Unlock()
 	a.mu.Lock()
@@ -236,7 +237,6 @@ func (db *DB) retireSegments(before base.SegmentNum) {
 	if log != nil {
 		log.Retire(before)
 	}
-	from, err := db.keptFrom(before)
 	if err == nil {
 		_, err = wal.Remove(db.fs, db.dir, from)
 	}

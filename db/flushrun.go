@@ -60,8 +60,39 @@ func (f *flushRun) write() error {
 	return nil
 }
 
-// writeKeyspace writes the memtables of one keyspace.
+// writeKeyspace writes the memtables of one keyspace. A filter that fails is left
+// out: others are flushed with it, and writers wait for them. It will be asked
+// when the tables are compacted.
 func (f *flushRun) writeKeyspace(version *manifest.Version, tree *manifest.Tree, mems []*memtable.Memtable) error {
+	db := f.db
+	set := db.settingsOf(tree.Num)
+	if set.filter != nil && !f.filtering {
+		f.filtering = true
+		db.opened.beginFilter()
+	}
+	dropped, separated := len(f.dropped), maps.Clone(f.separated)
+	err := f.tryKeyspace(version, tree, mems, set)
+	failed, ok := errors.AsType[*compaction.FilterError](err)
+	if !ok || set.filter == nil {
+		return err
+	}
+	db.opts.Logger.Warn("compaction filter failed: flushed without it", "error", failed)
+	db.events.post(JobFailed{Job: "compaction filter", Err: failed, Tries: 1})
+	f.dropped = f.dropped[:dropped]
+	lost := make(map[base.FileNum]uint64)
+	for file, n := range f.separated {
+		if n > separated[file] {
+			lost[file], f.separated[file] = n-separated[file], separated[file]
+		}
+	}
+	db.loseValues(lost)
+	unfiltered := *set
+	unfiltered.filter = nil
+	return f.tryKeyspace(version, tree, mems, &unfiltered)
+}
+
+// tryKeyspace is one try of writeKeyspace.
+func (f *flushRun) tryKeyspace(version *manifest.Version, tree *manifest.Tree, mems []*memtable.Memtable, set *settings) error {
 	db := f.db
 	var iters []iterator.Iterator
 	var sets []*rangedel.Set
@@ -75,11 +106,6 @@ func (f *flushRun) writeKeyspace(version *manifest.Version, tree *manifest.Tree,
 		values += m.VlogBytes()
 	}
 	in := compaction.Input{Iter: iterator.NewMerging(iters...), RangeDels: rangedel.Merge(sets...)}
-	set := db.settingsOf(tree.Num)
-	if set.filter != nil && !f.filtering {
-		f.filtering = true
-		db.opened.beginFilter()
-	}
 	env := db.compactionEnv(version, tree.Num, set, size, values)
 	env.OnDrop = func(p base.Pointer) { f.dropped = append(f.dropped, p) }
 	env.ValueThreshold = set.threshold

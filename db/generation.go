@@ -69,6 +69,16 @@ func (g *generation) add(sizeBytes int64, num uint32) {
 	g.spaces.Store(&spaces)
 }
 
+// forget drops the memtable of a keyspace that is gone, or did not come to be,
+// if it is empty. The caller is the commit side.
+func (g *generation) forget(num uint32) {
+	if m := g.mem(num); m == nil || !m.Empty() {
+		return
+	}
+	spaces := slices.DeleteFunc(slices.Clone(*g.spaces.Load()), func(s spaceMem) bool { return s.num == num })
+	g.spaces.Store(&spaces)
+}
+
 // mem is the memtable of a keyspace, nil if there is none.
 func (g *generation) mem(num uint32) *memtable.Memtable {
 	if num == 0 {

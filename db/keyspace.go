@@ -1,7 +1,6 @@
 package db
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +28,7 @@ type Keyspace struct {
 
 	set     atomic.Pointer[settings]
 	dropped atomic.Bool
+	doubted atomic.Bool // a drop has failed, and may come to pass at the next open
 }
 
 // KeyspaceNameBytesMax is the length of the longest name of a keyspace.
@@ -211,8 +211,12 @@ func (db *DB) createKeyspace(name string, o *KeyspaceOptions) (*Keyspace, error)
 		ks = &Keyspace{db: db, num: num, name: name}
 		ks.set.Store(db.newSettings(stored, o))
 		db.w.gen.add(db.opts.MemtableBytes, num)
-		return db.apply(&manifest.Edit{KeyspacesAdded: []manifest.Keyspace{
+		err := db.apply(&manifest.Edit{KeyspacesAdded: []manifest.Keyspace{
 			{Num: num, Name: name, Settings: stored.encode()}}}, nil, nil)
+		if err != nil {
+			db.w.gen.forget(num)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -228,7 +232,9 @@ func (db *DB) createKeyspace(name string, o *KeyspaceOptions) (*Keyspace, error)
 // ErrKeyspaceDropped. ErrNoKeyspace if there is none of that name; the default
 // keyspace cannot be dropped (use DeleteRange(All()) to empty it).
 //
-// The drop is durable when DropKeyspace returns.
+// The drop is durable when DropKeyspace returns. After ErrDiskFull the keyspace
+// is still there, but writes to it get that error until there is room to settle
+// that.
 func (db *DB) DropKeyspace(name string) error {
 	if err := checkKeyspaceName(name); err != nil {
 		return err
@@ -247,8 +253,13 @@ func (db *DB) DropKeyspace(name string) error {
 				return err
 			}
 			err := db.apply(&manifest.Edit{KeyspacesDropped: []uint32{ks.num}}, nil, nil)
-			if err == nil {
+			var uncertain *manifest.UncertainError
+			switch {
+			case err == nil:
 				ks.dropped.Store(true)
+				db.w.gen.forget(ks.num)
+			case errors.As(err, &uncertain):
+				ks.doubted.Store(true)
 			}
 			return err
 		})
@@ -257,8 +268,23 @@ func (db *DB) DropKeyspace(name string) error {
 		}
 		db.spaces.remove(ks)
 		db.broadcast()
+		db.feeds.wake()
 		return nil
 	})
+}
+
+// settle makes sure that a drop which failed will not come to pass after all,
+// before anything is written that would be lost by it. The caller is the commit
+// side.
+func (ks *Keyspace) settle() error {
+	if !ks.doubted.Load() {
+		return nil
+	}
+	if err := ks.db.apply(&manifest.Edit{}, nil, nil); err != nil {
+		return classify(err)
+	}
+	ks.doubted.Store(false)
+	return nil
 }
 
 // tree is the newest tree of a keyspace, nil if there is none.
@@ -309,13 +335,15 @@ func (ks *Keyspace) Compact(ctx context.Context, r Range) error {
 }
 
 // settingsOf are those of a keyspace by number; of one that is dropped, or not
-// known, those of the store.
+// known, those of the store without its functions.
 func (db *DB) settingsOf(num uint32) *settings {
-	ks := db.main
-	if num != 0 {
-		ks = cmp.Or(db.spaces.numbered(num), db.main)
+	if num == 0 {
+		return db.main.set.Load()
 	}
-	return ks.set.Load()
+	if ks := db.spaces.numbered(num); ks != nil {
+		return ks.set.Load()
+	}
+	return db.newSettings(storedSettings{}, &KeyspaceOptions{})
 }
 
 // expiry is when a value that is written now expires if nobody says, 0 for

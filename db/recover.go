@@ -407,14 +407,16 @@ const seqGap = 1 << 32
 func (r *recovery) install() {
 	db := r.db
 	w := &db.w
-	if r.writes || r.log.Cut != nil {
-		r.seqMax += seqGap
-	}
+	// Positions that are given out before the next commit do not count the gap:
+	// it is forgotten if the store is closed without one.
+	db.visible.Store(uint64(r.seqMax))
 	w.seq = r.seqMax
+	if r.writes || r.log.Cut != nil {
+		w.seq += seqGap
+	}
 	w.nextSegment = max(r.log.NextSegment, 1)
 	w.nextLSN = r.log.EndLSN
-	db.visible.Store(uint64(r.seqMax))
-	db.beginRetention(r.seqMax, r.log.EndLSN)
+	db.beginRetention(w.seq, r.log.EndLSN)
 	w.gen = newGeneration(db.opts.MemtableBytes, r.spaces, nil)
 	if n := len(r.gens); n > 0 {
 		// The last segment stays until a later flush: the next one does not

@@ -24,10 +24,11 @@ type retention struct {
 
 	mu       sync.Mutex // guards what follows; a leaf
 	segments map[base.SegmentNum]segmentStart
-	lastSeqs map[base.FileNum]base.SeqNum // of sealed value-log files of this opening
+	lastSeqs map[base.FileNum]base.SeqNum // of value-log files: no commit beyond it points into them
 	openSeq  base.SeqNum                  // no earlier opening wrote beyond it
 	openLSN  uint64                       // likewise
 	scanned  bool                         // segments of earlier openings have been looked at
+	scans    int                          // how often that was tried
 	feeds    map[*Feed]*handle
 }
 
@@ -96,8 +97,8 @@ func (r *retention) holds(logicals []*manifest.VlogMeta) bool {
 	defer r.mu.Unlock()
 	for _, m := range logicals {
 		last, ok := r.lastSeqs[m.Logical]
-		if !ok {
-			last = r.openSeq
+		if !ok && !r.scanned {
+			last = r.openSeq // of an earlier opening: the log may point into it
 		}
 		if uint64(last) >= low {
 			return true
@@ -120,7 +121,9 @@ func (db *DB) keptFrom(before base.SegmentNum) (base.SegmentNum, error) {
 	if err != nil {
 		return 0, err
 	}
-	db.scanOldSegments(sizes)
+	if err := db.scanOldSegments(sizes); err != nil {
+		return 0, err
+	}
 	r.mu.Lock()
 	end := segmentStart{values: db.metrics.valueBytes.Load()}
 	if s, ok := r.segments[before]; ok {
@@ -148,6 +151,7 @@ func (db *DB) keptFrom(before base.SegmentNum) (base.SegmentNum, error) {
 	}
 	r.mu.Unlock()
 	r.low.Store(low)
+	r.holdNothing() // if the last feed went meanwhile
 	r.trim(from)
 	return from, nil
 }
@@ -170,86 +174,4 @@ func (r *retention) trim(from base.SegmentNum) {
 			delete(r.segments, segment)
 		}
 	}
-}
-
-// scanOldSegments learns, once, what segments of earlier openings hold. Those
-// that cannot be read, and older ones, are not known then, and are let go.
-func (db *DB) scanOldSegments(sizes []wal.SegmentSize) {
-	r := &db.retained
-	r.mu.Lock()
-	done := r.scanned
-	r.scanned = true
-	r.mu.Unlock()
-	if done {
-		return
-	}
-	for _, s := range sizes {
-		starts, err := db.scanSegments(s.Num)
-		if err != nil {
-			db.opts.Logger.Warn("cannot read a retained log segment", "segment", s.Num, "error", err)
-			continue
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		next := segmentStart{seq: r.openSeq + 1}
-		for i := len(sizes) - 1; i >= 0 && sizes[i].Num >= s.Num; i-- {
-			num := sizes[i].Num
-			if start, ok := r.segments[num]; ok {
-				next = segmentStart{seq: start.seq} // of this opening
-				continue
-			}
-			if start, ok := starts[num]; ok {
-				next = start
-			}
-			r.segments[num] = next // an empty one begins as the next does
-		}
-		return
-	}
-}
-
-// scanSegments reads the segments of earlier openings from first on. Their
-// value-log bytes are counted back from what this opening began with, which is
-// 0: differences come out right.
-func (db *DB) scanSegments(first base.SegmentNum) (map[base.SegmentNum]segmentStart, error) {
-	h, err := db.segmentHeader(first)
-	if err != nil {
-		return nil, err
-	}
-	end := db.retained.openLSN
-	if h.StartLSN >= end {
-		return nil, nil // of this opening
-	}
-	reader, err := wal.OpenReader(wal.ReaderOptions{FS: db.fs, Dir: db.dir}, wal.Position{LSN: h.StartLSN}, end)
-	if err != nil {
-		return nil, err
-	}
-	starts := make(map[base.SegmentNum]segmentStart)
-	var values uint64
-	for {
-		rec, ok, err := reader.Next(end)
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			break
-		}
-		err = eachOp(rec.Payload, 0, func(seq base.SeqNum, op base.Op) error {
-			if _, ok := starts[rec.Segment]; !ok {
-				starts[rec.Segment] = segmentStart{seq, values}
-			}
-			ptr, ok, err := pointerOf(base.InternalKey{User: op.Key, Trailer: base.MakeTrailer(seq, op.Kind)}, op.Payload)
-			if ok {
-				values += uint64(ptr.Size)
-			}
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	for segment, start := range starts {
-		start.values -= values
-		starts[segment] = start
-	}
-	return starts, nil
 }

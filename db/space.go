@@ -110,15 +110,16 @@ func (db *DB) hidesGarbage(gen *generation) bool {
 
 // levelZeroHides returns the tree whose level 0 hides the most garbage, under
 // overwrites and deletions, if all of them together hide so much that it should
-// be merged before there are enough tables in it. Else it returns nil.
-func (db *DB) levelZeroHides(s *readState) *treeView {
+// be merged before there are enough tables in it. Else it returns nil. skip says
+// which keyspaces shall not be returned.
+func (db *DB) levelZeroHides(s *readState, skip func(num uint32) bool) *treeView {
 	var sum, most float64
 	var worst *treeView
 	for i := range s.views {
 		v := &s.views[i]
 		hidden := db.hiddenInLevelZero(v.tree)
 		sum += hidden
-		if hidden > most {
+		if hidden > most && !skip(v.num) {
 			most, worst = hidden, v
 		}
 	}

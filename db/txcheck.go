@@ -285,8 +285,14 @@ func (db *DB) screen(group []*commit.Request) ([]*commit.Request, error) {
 // last sequence number in a memtable, published or not.
 func (q *request) refusal(recent *recentLog, applied base.SeqNum) error {
 	for _, u := range q.batch.uses {
-		if u.ks != nil && u.ks.dropped.Load() {
+		if u.ks == nil {
+			continue
+		}
+		if u.ks.dropped.Load() {
 			return u.ks.droppedErr()
+		}
+		if err := u.ks.settle(); err != nil {
+			return err
 		}
 	}
 	if q.check == nil {
