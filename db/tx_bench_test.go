@@ -45,11 +45,12 @@ func BenchmarkTx(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			store, keys := benchTxStore(b)
 			b.ReportAllocs()
-			i := 0
+			i, before := 0, cpuTime()
 			for b.Loop() {
 				i++
 				check(fn(store, keys, i*7919))
 			}
+			b.ReportMetric(float64((cpuTime()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 		})
 	}
 	rw := func(keys [][]byte, i, n int) func(tx *Tx) error {
