@@ -513,3 +513,34 @@ func TestATransactionSeesItsOwnValuesAmongThoseFetchedAhead(t *testing.T) {
 		t.Errorf("%d reads", reads)
 	}
 }
+
+func TestClosingTheStoreUncountsWhatCursorsFetchedAhead(t *testing.T) {
+	store, _ := separated(t, 200)
+	cur, err := store.NewCursor(All())
+	must(t, err)
+	var value []byte
+	for i := range 50 {
+		if !cur.Next() {
+			t.Fatal(i, cur.Err())
+		}
+		value, err = cur.Value()
+		must(t, err)
+	}
+	if store.Metrics().PrefetchBytes == 0 {
+		t.Fatal("the cursor has not looked ahead")
+	}
+	closeDB(t, store)
+	if n := store.ahead.Load(); n != 0 {
+		t.Errorf("%d bytes are counted", n)
+	}
+	if !bytes.Equal(value, aheadValue(49)) {
+		t.Error("the value changed in its holder's hands")
+	}
+	if cur.Next() || !errors.Is(cur.Err(), ErrClosed) {
+		t.Error(cur.Err())
+	}
+	must(t, cur.Close())
+	if n := store.ahead.Load(); n != 0 {
+		t.Errorf("%d bytes are counted", n)
+	}
+}
