@@ -67,13 +67,43 @@ func (t *Tx) MultiGet(keys ...[]byte) ([][]byte, error) {
 		return nil, err
 	}
 	defer t.leave()
+	return c.multiGet(t.ks, keys)
+}
+
+// multiGet is MultiGet: keys that the transaction has written to come from
+// there, one by one, all others from the store at once.
+func (c *txCore) multiGet(ks *Keyspace, keys [][]byte) ([][]byte, error) {
+	r, err := c.reader(ks)
+	if err != nil {
+		return nil, err
+	}
+	defer r.release()
+	check := c.opts.Isolation == Serializable
 	values := make([][]byte, len(keys))
-	for _, i := range sortedOrder(keys) {
-		value, err := c.appendGet(nil, t.ks, keys[i], c.opts.Isolation == Serializable)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+	var rest [][]byte
+	var places []int
+	for i, key := range keys {
+		own, err := c.own.lookup(ks.num, key, r.db.now(r.s.version))
+		if err != nil {
 			return nil, err
 		}
-		values[i] = value
+		if !own.known {
+			c.note(ks, key, check)
+		}
+		if own.none() {
+			rest, places = append(rest, key), append(places, i)
+			continue
+		}
+		if values[i], err = r.appendOwn(nil, key, &own); err != nil && !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+	}
+	found, err := r.multiGet(rest)
+	if err != nil {
+		return nil, err
+	}
+	for i, place := range places {
+		values[place] = found[i]
 	}
 	return values, nil
 }
