@@ -94,6 +94,7 @@ type txRoot struct {
 	managed bool
 	use     atomic.Uint32 // txIdle, txBusy, txOver
 	core    *txCore       // whoever has made use busy may touch it; nil when over
+	reach   base.SeqNum   // of a commit that was refused: what to see before trying again
 }
 
 const (
@@ -234,7 +235,9 @@ func (r *txRoot) commit() error {
 	}
 	defer r.finish()
 	defer r.tx.leave()
-	return c.commit()
+	err = c.commit()
+	r.reach = c.check.reach
+	return err
 }
 
 // Discard ends the transaction without a trace. After Commit, or another

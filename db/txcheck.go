@@ -22,7 +22,7 @@ type txCheck struct {
 	spaces []*Keyspace // that were read, but for the default one
 	seen   base.SeqNum // up to which nothing of it was written
 	once   bool        // whoever commits looks again by himself, if need be
-	reach  base.SeqNum // set by the leader that refuses it: what to see before trying again
+	reach  base.SeqNum // set by whoever refuses it: what to see before trying again
 }
 
 // findSpaces fills in the keyspaces. ErrConflict if one has been dropped.
@@ -115,6 +115,7 @@ func (db *DB) checkTree(c *txCheck) error {
 			return err
 		}
 		if err := ch.key(c.read.bytes(k)); err != nil {
+			c.reach = ch.at
 			return err
 		}
 	}
@@ -129,6 +130,7 @@ func (db *DB) checkTree(c *txCheck) error {
 			r.upper = c.read.bytes(rg.upper)
 		}
 		if err := ch.within(r); err != nil {
+			c.reach = ch.at
 			return err
 		}
 	}
@@ -143,6 +145,13 @@ func (db *DB) checkTree(c *txCheck) error {
 type changes struct {
 	reader // sees everything
 	since  base.SeqNum
+	at     base.SeqNum // of what was found
+}
+
+// found is ErrConflict, by an operation with sequence number seq.
+func (c *changes) found(seq base.SeqNum) error {
+	c.at = seq
+	return ErrConflict
 }
 
 // changesIn looks in one keyspace of a state. One that was dropped has changed.
@@ -151,7 +160,7 @@ func (db *DB) changesIn(s *readState, keyspace uint32, since base.SeqNum) (chang
 	if v == nil {
 		return changes{}, ErrConflict
 	}
-	return changes{reader{db: db, s: s, v: v, seq: base.SeqNumMax}, since}, nil
+	return changes{reader: reader{db: db, s: s, v: v, seq: base.SeqNumMax}, since: since}, nil
 }
 
 // key is ErrConflict if key was written.
@@ -161,16 +170,16 @@ func (c *changes) key(key []byte) error {
 		return err
 	}
 	if covering > c.since {
-		return ErrConflict
+		return c.found(covering)
 	}
 	var l lookup
-	found, err := c.findVersion(c.since+1, key, &l)
-	if err != nil || !found {
+	ok, err := c.findVersion(c.since+1, key, &l)
+	if err != nil || !ok {
 		return err
 	}
 	defer l.release()
-	if l.trailer.SeqNum() > c.since {
-		return ErrConflict
+	if seq := l.trailer.SeqNum(); seq > c.since {
+		return c.found(seq)
 	}
 	return nil
 }
@@ -181,15 +190,15 @@ func (c *changes) within(rng Range) error {
 	if err != nil {
 		return err
 	}
-	if deletes(dels, rng, c.since) {
-		return ErrConflict
+	if seq := newestDelete(dels, rng); seq > c.since {
+		return c.found(seq)
 	}
 	for _, m := range c.v.mems {
 		if m.MaxSeq() <= c.since {
 			continue
 		}
-		if deletes(m.RangeDels(), rng, c.since) {
-			return ErrConflict
+		if seq := newestDelete(m.RangeDels(), rng); seq > c.since {
+			return c.found(seq)
 		}
 		if err := c.walk(m.NewIter(), rng); err != nil {
 			return err
@@ -220,8 +229,8 @@ func (c *changes) walk(it iterator.Iterator, rng Range) error {
 		if rng.bounded && bytes.Compare(k.User, rng.upper) >= 0 {
 			break
 		}
-		if k.Trailer.SeqNum() > c.since {
-			err = ErrConflict
+		if seq := k.Trailer.SeqNum(); seq > c.since {
+			err = c.found(seq)
 			break
 		}
 	}
@@ -231,22 +240,21 @@ func (c *changes) walk(it iterator.Iterator, rng Range) error {
 	return err
 }
 
-// deletes reports whether set has a range delete above since in rng.
-func deletes(set *rangedel.Set, rng Range, since base.SeqNum) bool {
+// newestDelete is the sequence number of the newest range delete of set that
+// meets rng, or 0.
+func newestDelete(set *rangedel.Set, rng Range) (newest base.SeqNum) {
 	if set.Empty() {
-		return false
+		return 0
 	}
 	frags := set.Fragments()
 	first := sort.Search(len(frags), func(i int) bool { return bytes.Compare(frags[i].End, rng.lower) > 0 })
 	for _, f := range frags[first:] {
 		if rng.bounded && bytes.Compare(f.Start, rng.upper) >= 0 {
-			return false
+			break
 		}
-		if f.Seqs[0] > since {
-			return true
-		}
+		newest = max(newest, f.Seqs[0])
 	}
-	return false
+	return newest
 }
 
 // screen sets aside the requests of a group that must not be committed, before

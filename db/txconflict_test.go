@@ -397,6 +397,15 @@ func TestConflictsWithCommitsThatAreNotPublishedAreFound(t *testing.T) {
 			t.Errorf("%s: %v", k, err)
 		}
 	}
+	tries, updated := 0, make(chan error, 1)
+	go func() {
+		updated <- store.UpdateWith(context.Background(), TxOptions{Durability: NoSync}, func(tx *Tx) error {
+			tries++
+			get("k")(t, tx, nil)
+			return tx.Put(bs("updated"), nil)
+		})
+	}()
+	time.Sleep(30 * time.Millisecond) // for many tries, if it did not wait
 	late := mustTx(t, store, TxOptions{Durability: NoSync})
 	get("k")(t, late, nil)
 	must(t, late.Put(bs("late"), nil))
@@ -406,7 +415,10 @@ func TestConflictsWithCommitsThatAreNotPublishedAreFound(t *testing.T) {
 	third := make(chan error, 1)
 	go func() { third <- readers["m"].Commit() }()
 	close(g.open)
-	must(t, <-first, <-third)
+	must(t, <-first, <-third, <-updated)
+	if tries != 2 {
+		t.Errorf("%d tries against a commit that is being synced", tries)
+	}
 }
 
 // TestCommitsOnTheirWayWhenATransactionBeginsAreChecked: they are not in the

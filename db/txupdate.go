@@ -68,7 +68,14 @@ func (db *DB) attempt(o TxOptions, fn func(tx *Tx) error) (err error, again bool
 		return err, false
 	}
 	err = t.root.commit()
-	return err, errors.Is(err, ErrConflict) || errors.Is(err, ErrTxTooOld)
+	if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrTxTooOld) {
+		return err, false
+	}
+	// Until what it was refused for is visible, which may take a sync, the next
+	// try would read the old state again. The end of a wait that is in vain is
+	// the next try's to report.
+	_ = db.awaitVisible(t.root.reach)
+	return err, true
 }
 
 // The pause before the n-th try is random, up to 2^n times backOffMin.

@@ -62,6 +62,7 @@ func (t *Tx) write(add func(*Batch) error) error {
 // commit commits the writes, once what the transaction relies on is checked.
 func (c *txCore) commit() error {
 	c.closeCursors()
+	c.check.reach = 0
 	b := &c.own.batch
 	if b.err != nil {
 		return b.err
