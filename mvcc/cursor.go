@@ -145,6 +145,20 @@ func (c *Cursor) seekPast() bool {
 	return c.in.SeekGE(c.seek)
 }
 
+// beforeKey moves the inner cursor, which walks backward, from a version of the
+// current key before all of them.
+func (c *Cursor) beforeKey() bool {
+	for range stepsMax {
+		if !c.in.Prev() {
+			return false
+		}
+		if !c.sameKey() {
+			return true
+		}
+	}
+	return c.in.SeekLT(c.prefix)
+}
+
 // enter takes on the key of the version that the inner cursor stands on.
 func (c *Cursor) enter() (Timestamp, bool) {
 	prefix, ts, ok := split(c.in.Key())
@@ -245,7 +259,7 @@ func (c *Cursor) backward(ok bool) bool {
 			return false
 		}
 		if ts > c.ts {
-			ok = c.in.SeekLT(c.prefix)
+			ok = c.beforeKey()
 			continue
 		}
 		ts, size, at, err := c.upTo(ts)
@@ -291,7 +305,7 @@ func (c *Cursor) upTo(ts Timestamp) (version Timestamp, size int, at place, err 
 			return c.seekTo(ts)
 		}
 		if same {
-			c.in.SeekLT(c.prefix)
+			c.beforeKey()
 		}
 		return older, size, atBefore, c.in.Err()
 	}

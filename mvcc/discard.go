@@ -63,7 +63,7 @@ func (s *Space) raise(ts Timestamp) error {
 	s.gate.Lock()
 	s.floor = max(s.floor, ts)
 	s.gate.Unlock()
-	if err := s.writeMark(ts); err != nil {
+	if err := s.writeHeader(ts); err != nil {
 		return err
 	}
 	s.mu.Lock()

@@ -14,7 +14,7 @@ import (
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
-// entries counts what the keyspace holds besides the mark.
+// entries counts what the keyspace holds besides the header.
 func entries(t testing.TB, s *Space) int {
 	t.Helper()
 	n := 0

@@ -47,13 +47,13 @@ const valuePlain = 0x01
 // The record under the empty key, which marks the keyspace. Part of the file
 // format.
 const (
-	markMagic   = "cwmv"
-	markVersion = 1
-	markLen     = len(markMagic) + 1 + timestampLen
+	headerMagic   = "cwmv"
+	headerVersion = 1
+	headerLen     = len(headerMagic) + 1 + timestampLen
 )
 
-// markKey is the key of the mark, before all stored keys.
-var markKey = []byte{}
+// headerKey is the key of the header, before all stored keys.
+var headerKey = []byte{}
 
 // appendPrefix appends what the stored keys of all versions of key begin with,
 // and no others.
@@ -149,26 +149,26 @@ func decodeValue(stored []byte) ([]byte, error) {
 	return stored[1:], nil
 }
 
-// encodeMark is the value of the mark.
-func encodeMark(discard Timestamp) []byte {
-	b := append(make([]byte, 0, markLen), markMagic...)
-	b = append(b, markVersion)
+// encodeHeader is the value of the header.
+func encodeHeader(discard Timestamp) []byte {
+	b := append(make([]byte, 0, headerLen), headerMagic...)
+	b = append(b, headerVersion)
 	return binary.LittleEndian.AppendUint64(b, uint64(discard))
 }
 
-// decodeMark is the discard timestamp in the value of the mark.
-func decodeMark(keyspace string, b []byte) (Timestamp, error) {
+// decodeHeader is the discard timestamp in the value of the header.
+func decodeHeader(keyspace string, b []byte) (Timestamp, error) {
 	file := keyspaceFile(keyspace)
-	if len(b) <= len(markMagic) || string(b[:len(markMagic)]) != markMagic {
+	if len(b) <= len(headerMagic) || string(b[:len(headerMagic)]) != headerMagic {
 		return 0, fmt.Errorf("%w: %q", ErrNotVersioned, keyspace)
 	}
-	if version := b[len(markMagic)]; version > markVersion {
-		return 0, &db.FormatError{File: file, Found: uint32(version), Known: markVersion}
+	if version := b[len(headerMagic)]; version > headerVersion {
+		return 0, &db.FormatError{File: file, Found: uint32(version), Known: headerVersion}
 	}
-	if len(b) != markLen || b[len(markMagic)] == 0 {
-		return 0, &db.CorruptionError{File: file, Offset: -1, Reason: "malformed mark"}
+	if len(b) != headerLen || b[len(headerMagic)] == 0 {
+		return 0, &db.CorruptionError{File: file, Offset: -1, Reason: "malformed header"}
 	}
-	return Timestamp(binary.LittleEndian.Uint64(b[len(markMagic)+1:])), nil
+	return Timestamp(binary.LittleEndian.Uint64(b[len(headerMagic)+1:])), nil
 }
 
 // keyspaceFile is how errors name a keyspace.

@@ -100,7 +100,7 @@ func TestStoredKeysSortByKeyThenNewestFirst(t *testing.T) {
 
 func TestOtherBytesAreNoStoredKeys(t *testing.T) {
 	for _, hexed := range []string{
-		"",                       // the mark
+		"",                       // the header
 		"61",                     // no end
 		"6100",                   // no timestamp
 		"610000000000000000",     // seven bytes of it
@@ -160,12 +160,12 @@ func FuzzStoredKeys(f *testing.F) {
 	})
 }
 
-func FuzzMark(f *testing.F) {
-	f.Add(encodeMark(7))
+func FuzzHeader(f *testing.F) {
+	f.Add(encodeHeader(7))
 	f.Add([]byte("cwmv\x02"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		discard, err := decodeMark("v", b)
-		if err == nil && !bytes.Equal(encodeMark(discard), b) {
+		discard, err := decodeHeader("v", b)
+		if err == nil && !bytes.Equal(encodeHeader(discard), b) {
 			t.Errorf("%x is read as %d", b, discard)
 		}
 	})

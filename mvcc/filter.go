@@ -32,7 +32,7 @@ func (f discardFilter) Begin(db.FilterRun) db.FilterFunc {
 	return func(e *db.FilterEntry) (db.FilterDecision, error) {
 		prefix, ts, ok := split(e.Key)
 		if !ok || ts > discard {
-			return db.FilterKeep, nil // the mark; damage, which reads report
+			return db.FilterKeep, nil // the header; damage, which reads report
 		}
 		if bytes.Equal(prefix, key) {
 			return db.FilterDrop, nil

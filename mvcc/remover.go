@@ -45,7 +45,7 @@ func (r *remover) close() { _ = r.c.Close() } // it has no error that Err had no
 func (r *remover) key() (more bool, err error) {
 	prefix, ts, ok := split(r.c.Key())
 	if !ok {
-		// The mark, or damage: nothing to remove, and no key to step over.
+		// The header, or damage: nothing to remove, and no key to step over.
 		return r.c.Next(), r.c.Err()
 	}
 	r.prefix = append(r.prefix[:0], prefix...)

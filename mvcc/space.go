@@ -96,22 +96,22 @@ func Open(store *db.DB, name string, o *Options) (*Space, error) {
 	return s, nil
 }
 
-// load reads the mark, and makes it in a keyspace that is empty.
+// load reads the header, and makes it in a keyspace that is empty.
 func (s *Space) load() error {
-	mark, err := s.ks.Get(markKey)
+	header, err := s.ks.Get(headerKey)
 	if errors.Is(err, db.ErrNotFound) {
-		return s.mark()
+		return s.create()
 	}
 	if err != nil {
 		return err
 	}
-	s.discard, err = decodeMark(s.Name(), mark)
+	s.discard, err = decodeHeader(s.Name(), header)
 	s.floor = s.discard
 	return err
 }
 
-// mark makes the mark of an empty keyspace.
-func (s *Space) mark() error {
+// create makes the header of an empty keyspace.
+func (s *Space) create() error {
 	c, err := s.ks.NewCursor(db.All())
 	if err != nil {
 		return err
@@ -123,13 +123,13 @@ func (s *Space) mark() error {
 	if err := c.Err(); err != nil {
 		return err
 	}
-	return s.writeMark(0)
+	return s.writeHeader(0)
 }
 
-// writeMark writes the mark. It is durable when writeMark returns.
-func (s *Space) writeMark(discard Timestamp) error {
+// writeHeader writes the header. It is durable when writeHeader returns.
+func (s *Space) writeHeader(discard Timestamp) error {
 	var b db.Batch
-	if err := b.In(s.ks).Put(markKey, encodeMark(discard)); err != nil {
+	if err := b.In(s.ks).Put(headerKey, encodeHeader(discard)); err != nil {
 		return err
 	}
 	return s.store.Apply(&b, db.Sync)
@@ -139,7 +139,8 @@ func (s *Space) writeMark(discard Timestamp) error {
 func (s *Space) configure(o *Options) error {
 	_, err := s.store.Keyspace(s.Name(), &db.KeyspaceOptions{
 		CompactionFilter: discardFilter{s},
-		DefaultTTL:       -1, // versions do not expire
+		Prefix:           db.DelimitedPrefix(keyEnd), // all versions of a key
+		DefaultTTL:       -1,                         // versions do not expire
 		BlockBytes:       o.BlockBytes,
 		ValueThreshold:   o.ValueThreshold,
 		FilterBitsPerKey: o.FilterBitsPerKey,

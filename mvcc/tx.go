@@ -29,11 +29,11 @@ func (s *Space) LatestIn(tx *db.Tx, key []byte) (Timestamp, error) {
 // made again, as db.DB.Update does.
 func (b *Batch) AddTo(tx *db.Tx, ts Timestamp) error {
 	in := tx.In(b.s.ks)
-	mark, err := in.GetForUpdate(markKey)
+	header, err := in.GetForUpdate(headerKey)
 	if err != nil {
 		return err
 	}
-	discard, err := decodeMark(b.s.Name(), mark)
+	discard, err := decodeHeader(b.s.Name(), header)
 	if err != nil {
 		return err
 	}

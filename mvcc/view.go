@@ -89,11 +89,11 @@ func (s *Space) AtSnapshot(snap *db.Snapshot, ts Timestamp) (*View, error) {
 // over opens a view over a reader that does not change by itself. What is as
 // old as that is kept for it by the store.
 func (s *Space) over(src db.Reader, ts Timestamp) (*View, error) {
-	mark, err := src.Get(markKey)
+	header, err := src.Get(headerKey)
 	if err != nil {
 		return nil, err // ErrNotFound: from before the space was made
 	}
-	discard, err := decodeMark(s.Name(), mark)
+	discard, err := decodeHeader(s.Name(), header)
 	if err != nil {
 		return nil, err
 	}
