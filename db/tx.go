@@ -78,8 +78,8 @@ type TxOptions struct {
 // remembered key by key in up to 16 MiB; beyond that, neighbouring keys are
 // taken together as ranges, so that writes between them are conflicts too.
 //
-// A Tx is used by one goroutine at a time, while the store may be closed by
-// another. It holds back old versions from being reclaimed, as a Snapshot does:
+// A Tx and its cursors are used by one goroutine at a time, while the store may
+// be closed by another. It holds back old versions from being reclaimed, as a Snapshot does:
 // end it soon, with Commit or Discard.
 type Tx struct {
 	root *txRoot
@@ -241,7 +241,8 @@ func (r *txRoot) commit() error {
 }
 
 // Discard ends the transaction without a trace. After Commit, or another
-// Discard, it does nothing.
+// Discard, it does nothing. In the function of Update it makes Update return
+// ErrTxDone, unless the function returns an error of its own.
 func (t *Tx) Discard() { t.root.finish() }
 
 // finish ends the transaction, once. It waits for a call in progress.
