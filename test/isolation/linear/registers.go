@@ -126,3 +126,11 @@ func Registers() porcupine.Model {
 		DescribeState:     func(state any) string { return state.(Value).String() },
 	}
 }
+
+// Apply runs op on a register with value v: op with its answer, and the value
+// after it.
+func Apply(op Register, v Value) (Register, Value) {
+	var after Value
+	op.Out, op.Done, after = op.run(v)
+	return op, after
+}
