@@ -33,7 +33,8 @@ type FilterRun struct {
 
 // FilterFunc decides about one value. It must not call the store, and fails the
 // run with an error: nothing has happened then, and the run will be tried again.
-// A panic is such an error too, a *FilterError.
+// A panic is such an error too, a *FilterError. (A store writes memtables without
+// a filter that has failed, since writers wait for that.)
 type FilterFunc func(e *FilterEntry) (Decision, error)
 
 // Decision is what shall become of a value.

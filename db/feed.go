@@ -29,7 +29,9 @@ type FeedOptions struct {
 	Resume bool
 	After  uint64
 	// Durable delivers commits only once they survive power loss. Otherwise a
-	// feed may deliver what the store then loses with the machine's power.
+	// feed may deliver what the store then loses with the machine's power; the
+	// positions of what is lost are not to be resumed at: they may be ahead of
+	// the store, and once it has caught up, behind commits that were not had.
 	Durable bool
 }
 

@@ -16,6 +16,7 @@ type space struct {
 	discarded atomic.Int64  // of them known to be garbage
 	counter   atomic.Uint64 // values for the value log
 	share     atomic.Uint64 // float64 bits: how many of them replace another
+	mean      atomic.Uint64 // float64 bits: bytes of a record, for each entry of tables
 }
 
 // Bounds of a value-log file's size. Small stores have small files, so that
@@ -145,21 +146,21 @@ func (db *DB) hiddenInLevelZero(tree *manifest.Tree) float64 {
 }
 
 // meanRecordBytes estimates the length of a value-log record.
-func (db *DB) meanRecordBytes() float64 {
-	s := db.state.Load()
-	if s == nil {
-		return 0
-	}
+func (db *DB) meanRecordBytes() float64 { return math.Float64frombits(db.space.mean.Load()) }
+
+// countRecords brings meanRecordBytes up to date.
+func (sp *space) countRecords(v *manifest.Version) {
 	var entries, bytes uint64
-	for _, t := range s.version.Tables() {
+	for _, t := range v.Tables() {
 		entries += t.Entries
 		bytes += t.VlogBytes
 	}
-	return float64(bytes) / float64(max(entries, 1))
+	sp.mean.Store(math.Float64bits(float64(bytes) / float64(max(entries, 1))))
 }
 
 // updateSpaceLocked recounts the value log of a version. The caller holds mu.
 func (db *DB) updateSpaceLocked(v *manifest.Version) {
+	db.space.countRecords(v)
 	var bytes, discarded uint64
 	var worst float64
 	dead := false
