@@ -51,8 +51,11 @@
 // the older one, and compactions drop it. An open view that is older than the
 // discard timestamp holds this back until it is closed: see [Space.Views] for
 // what is open. A deletion that hides nothing any more goes too, from the next
-// SetDiscard on after a compaction met it. Data that no compaction touches stays
-// as it is; [Space.Compact] touches it.
+// SetDiscard on after a compaction met it.
+//
+// Two things stay until [Space.Compact] is called: data that no compaction touches,
+// and what an open snapshot or transaction of the store sees whenever one touches
+// it. A store that is never without them should compact its spaces now and then.
 //
 // # Limits
 //

@@ -113,6 +113,10 @@ func (m *model) commit() {
 			newer = newer || len(m.keys[key]) > 0 && m.latest(key) > since
 		}
 		err = b.CommitIf(ctx, since, ts, db.DefaultDurability)
+		if !newer && since < m.s.effective() {
+			wantsErr(m.t, err, ErrDiscarded)
+			return
+		}
 		if errors.Is(err, db.ErrConflict) != newer {
 			m.t.Fatalf("commit of what was read at %d: %v, newer versions: %v", since, err, newer)
 		}

@@ -18,7 +18,8 @@ func (s *Space) AtTx(tx *db.Tx, ts Timestamp) (*View, error) {
 
 // LatestIn is LatestTimestamp as the transaction sees it. A serializable
 // transaction relies on it: it cannot commit once another has written a newer
-// version.
+// version. To find out whether something was written since a timestamp, that has
+// to be at or above the discard timestamp.
 func (s *Space) LatestIn(tx *db.Tx, key []byte) (Timestamp, error) {
 	return s.latest(tx.In(s.ks), key)
 }
@@ -49,7 +50,9 @@ func (b *Batch) AddTo(tx *db.Tx, ts Timestamp) error {
 // that is first-committer-wins for what it writes. What it has only read is not
 // checked: for that, use LatestIn and AddTo in a transaction of your own. A
 // commit at or below since that comes after the read is not found either: since
-// has to be a timestamp below which all is decided.
+// has to be a timestamp below which all is decided. ErrDiscarded if deletions
+// above since may have been removed, so that nobody can tell: hold a view at
+// since open, and that does not happen.
 //
 // Versions that are on their way count: of two batches with a key in common, one
 // is committed and the other meets it. ctx ends the waiting for a commit that
@@ -67,6 +70,11 @@ func (b *Batch) CommitIf(ctx context.Context, since, ts Timestamp, d db.Durabili
 			if latest > since {
 				return fmt.Errorf("%w: a key has a version at %d, after %d", db.ErrConflict, latest, since)
 			}
+		}
+		// It never goes down: so it was not above since when what the
+		// transaction sees was removed.
+		if removed := b.s.effective(); removed > since {
+			return fmt.Errorf("%w: check since %d, below %d", ErrDiscarded, since, removed)
 		}
 		return b.AddTo(tx, ts)
 	})

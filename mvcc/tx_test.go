@@ -89,6 +89,22 @@ func TestCommitIfFindsNewerVersions(t *testing.T) {
 	wantsErr(t, batchOf(s, "a=3").CommitIf(ctx, 15, 20, db.NoSync), ErrDiscarded)
 }
 
+// A deletion that is a conflict may have been removed.
+func TestCommitIfRefusesWhatItCannotTell(t *testing.T) {
+	_, s := newSpace(t)
+	commit(t, s, 3, "a=1")
+	v := at(t, s, 5)
+	commit(t, s, 8, "-a")
+	must(t, s.SetDiscard(10), s.Compact(ctx, db.All()))
+	wantsErr(t, batchOf(s, "a=2").CommitIf(ctx, 5, 20, db.NoSync), db.ErrConflict)
+	must(t, v.Close(), s.Compact(ctx, db.All()))
+	if latest, err := s.LatestTimestamp([]byte("a")); latest != 0 || err != nil {
+		t.Fatalf("latest version %d, %v", latest, err)
+	}
+	wantsErr(t, batchOf(s, "a=2").CommitIf(ctx, 5, 20, db.NoSync), ErrDiscarded)
+	must(t, batchOf(s, "a=2").CommitIf(ctx, 10, 20, db.NoSync))
+}
+
 // oracle hands out timestamps, and knows below which all commits are decided.
 type oracle struct {
 	mu     sync.Mutex

@@ -90,7 +90,8 @@ func (s *Space) walk(c *db.Cursor, err error, yield func(Version, error) bool) {
 }
 
 // LatestTimestamp is the timestamp of the newest version of key, a deletion or
-// not; 0 if it has none.
+// not; 0 if it has none. A deletion at or below the discard timestamp may be gone,
+// and then so is all below it.
 func (s *Space) LatestTimestamp(key []byte) (Timestamp, error) {
 	return s.latest(s.ks, key)
 }

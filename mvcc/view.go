@@ -81,7 +81,8 @@ func readBelow(ts, discard Timestamp) error {
 // AtSnapshot opens a view as of ts of what was committed when the snapshot was
 // taken: it never changes, and can be read together with other keyspaces of the
 // snapshot. It needs the snapshot, and holds back nothing else. ErrDiscarded if
-// ts is below the discard timestamp of that time.
+// ts is below the discard timestamp of that time; db.ErrNotFound if the space was
+// made later.
 func (s *Space) AtSnapshot(snap *db.Snapshot, ts Timestamp) (*View, error) {
 	return s.over(snap.In(s.ks), ts)
 }
@@ -91,7 +92,7 @@ func (s *Space) AtSnapshot(snap *db.Snapshot, ts Timestamp) (*View, error) {
 func (s *Space) over(src db.Reader, ts Timestamp) (*View, error) {
 	header, err := src.Get(headerKey)
 	if err != nil {
-		return nil, err // ErrNotFound: from before the space was made
+		return nil, err
 	}
 	discard, err := decodeHeader(s.Name(), header)
 	if err != nil {
