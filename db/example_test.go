@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cordwood-db/cordwood/db"
@@ -196,8 +197,9 @@ func ExampleDB_Apply() {
 }
 
 func ExampleDB_PutTTL() {
-	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	store := openInMemory(db.Options{Clock: func() time.Time { return now }})
+	var now atomic.Pointer[time.Time] // background work reads the clock, too
+	now.Store(new(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)))
+	store := openInMemory(db.Options{Clock: func() time.Time { return *now.Load() }})
 	defer store.Close()
 
 	key := []byte("session/42")
@@ -209,7 +211,7 @@ func ExampleDB_PutTTL() {
 		fmt.Printf("%s expires: %v, %s\n", item.Key(), ok, at.UTC().Format(time.TimeOnly))
 	}
 
-	now = now.Add(30 * time.Minute)
+	now.Store(new(now.Load().Add(30 * time.Minute)))
 	_, err := store.Get(key) // the older value does not come back
 	fmt.Println(errors.Is(err, db.ErrNotFound))
 	// Output:
