@@ -85,12 +85,13 @@
 // no entries (a move, a drop of whole tables) asks about none.
 //
 //  17. It is asked about a value, in the table or in the value log, exactly if
-//     the value is newer than every snapshot, was not hidden by 2, 3 or 7, and
+//     the value is newer than every snapshot (or, where Env.FilterAbove is given,
+//     than that), was not hidden by 2, 3 or 7, and
 //     has no version of its key above it in the input: no operand either. A
 //     value that merging made in this run is a value; operands are none. So a
 //     key is asked about once in a run at most, and keys ascend.
-//  18. For every snapshot of the run the visible state of every key stays the
-//     same. For a reader of everything it becomes what it would be if, with the
+//  18. For every snapshot of the run, up to Env.FilterAbove, the visible state
+//     of every key stays the same. For a reader of everything it becomes what it would be if, with the
 //     value's own sequence number, a delete (Drop) or a set of the new value
 //     (Change) had been written. Versions above it that the input does not
 //     have, operands too, apply to that.

@@ -39,6 +39,12 @@ type Env struct {
 	// before: see invariant 19.
 	Filter Filter
 
+	// FilterAbove lets the filter decide about values that snapshots of the run
+	// see, if they are newer than this sequence number: readers at snapshots
+	// above it must stay with the version from before. nil: the newest of the
+	// run's snapshots; so no snapshot's reader has to.
+	FilterAbove *base.SeqNum
+
 	// ReadValue reads a value for the filter from the value log, as of the
 	// version that the run works on, and into memory that it does not use
 	// again. Damage is a *base.CorruptionError. nil: then a filter that wants a

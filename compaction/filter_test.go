@@ -20,6 +20,7 @@ import (
 //
 //	# name of the case
 //	snapshots 5 10
+//	above 5 (FilterAbove)
 //	now 100
 //	bottom, or: bottom a b (these keys only)
 //	merge concat, or: apart (no Combine), or: failing (on operands with "!")
@@ -105,6 +106,7 @@ func (c *collect) add(key base.InternalKey, payload []byte, first bool) error {
 
 func filterAnswer(text string) (string, error) {
 	var snapshots []base.SeqNum
+	var above *base.SeqNum
 	var entries []iterator.Entry
 	var dels []rangedel.Tombstone
 	var user *scriptedFilter
@@ -118,6 +120,9 @@ func filterAnswer(text string) (string, error) {
 		}
 		var err error
 		switch w[0] {
+		case "above":
+			above = new(base.SeqNum)
+			_, err = fmt.Sscan(w[1], above)
 		case "snapshots":
 			for _, s := range w[1:] {
 				var n base.SeqNum
@@ -155,7 +160,7 @@ func filterAnswer(text string) (string, error) {
 	f.stripes = newStripes(snapshots)
 	f.cover = rangedel.NewCursor(rangedel.Build(dels))
 	if user != nil {
-		f.values = &valueFilter{decide: user.decide, newest: len(f.stripes.snapshots)}
+		f.values = &valueFilter{decide: user.decide, from: firstAsked(f.stripes, above)}
 	}
 	if err := f.walk(); err != nil {
 		return "", err

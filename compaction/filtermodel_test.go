@@ -46,6 +46,14 @@ func (tr *tree) filterRun(env *Env) *modelFilter {
 	tr.all.index()
 	env.Filter = m
 	env.ReadValue = m.read
+	if n := len(tr.snaps); n > 0 && tr.rng.IntN(2) == 0 {
+		// Readers at the newer ones stay with what they have.
+		m.snaps = m.snaps[:tr.rng.IntN(n+1)]
+		env.FilterAbove = new(base.SeqNum(0))
+		if len(m.snaps) > 0 {
+			*env.FilterAbove = m.snaps[len(m.snaps)-1]
+		}
+	}
 	return m
 }
 
@@ -145,6 +153,7 @@ func (m *modelFilter) done(run FilterRun, tables []manifest.AddedTable, stats St
 		}
 		return
 	}
+	m.tr.snaps = slices.Clone(m.snaps)
 	if m.begun != 1 || m.run != run {
 		t.Fatalf("begun %d times, with %+v, want %+v", m.begun, m.run, run)
 	}

@@ -136,7 +136,7 @@ func (e *FilterError) Unwrap() error { return e.Err }
 type valueFilter struct {
 	decide FilterFunc
 	read   func(key []byte, seq base.SeqNum, p base.Pointer) ([]byte, error)
-	newest int // the stripe that no snapshot sees
+	from   int // the first stripe of which it is asked
 	entry  FilterEntry
 	loaded int    // bytes of values read and not yet told to tick
 	buf    []byte // for a changed payload
@@ -151,7 +151,7 @@ func newValueFilter(env *Env, p WriteParams, st stripes) (*valueFilter, error) {
 	if p.filterRun != nil {
 		run = *p.filterRun
 	}
-	v := &valueFilter{read: env.ReadValue, newest: len(st.snapshots)}
+	v := &valueFilter{read: env.ReadValue, from: firstAsked(st, env.FilterAbove)}
 	err := guard(func() error {
 		v.decide = env.Filter.Begin(run)
 		return nil
@@ -160,6 +160,15 @@ func newValueFilter(env *Env, p WriteParams, st stripes) (*valueFilter, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// firstAsked is the first stripe with sequence numbers above those of snapshots
+// whose readers a filter must not disturb.
+func firstAsked(st stripes, above *base.SeqNum) int {
+	if above == nil {
+		return len(st.snapshots)
+	}
+	return st.of(*above + 1)
 }
 
 // guard calls the user's code. What goes wrong in it is a *FilterError.
@@ -176,9 +185,10 @@ func guard(fn func() error) (err error) {
 }
 
 // asks reports whether the value that f is about to hand on is one to ask
-// about: one that no snapshot sees, with nothing of its key above it.
+// about: one that no snapshot sees whose readers stay, with nothing of its key
+// above it.
 func (v *valueFilter) asks(f *filter, stripe int) bool {
-	return stripe == v.newest && !f.emitted && !f.hasTomb
+	return stripe >= v.from && !f.emitted && !f.hasTomb
 }
 
 // consult asks about a value, and returns what to hand on in its place. After

@@ -385,11 +385,13 @@ func (db *DB) compact(ctx context.Context, j *job) error {
 		values += t.VlogBytes
 	})
 	set := db.settingsOf(j.tree.Num)
+	var above base.SeqNum
 	if set.filter != nil {
-		db.opened.beginFilter()
+		above = db.beginFilter()
 		defer db.opened.endFilter()
 	}
 	env := db.compactionEnv(j.version, j.tree.Num, set, size, values)
+	env.FilterAbove = &above
 	env.OnDamage = func(t *manifest.TableMeta, err error) { db.noteDamage(base.FileTable, t.Num, err) }
 	var dropped []base.Pointer
 	env.OnDrop = func(p base.Pointer) { dropped = append(dropped, p) }

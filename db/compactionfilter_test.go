@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/vfs"
@@ -112,6 +113,9 @@ func TestSnapshotsAreStableBesideACompactionFilter(t *testing.T) {
 	}
 	on.Store(false)
 	must(t, before.Close())
+	for i := range 100 {
+		must(t, store.Put(fmt.Appendf(nil, "%03d", i), []byte("drop again")))
+	}
 	want := ""
 	fn := func() {
 		open(&during)()
@@ -207,5 +211,56 @@ func TestAFilterThatFailsLosesNothing(t *testing.T) {
 	broken = false
 	must(t, store.Compact(context.Background(), All()))
 	holds(t, store, "k", "v")
+	closeDB(t, store)
+}
+
+// In a store that always has a transaction open, every value is seen by one.
+// Filters get at it all the same, and the transactions do not notice; only what
+// old snapshots see is left alone.
+func TestFiltersGetAtValuesThatYoungReadersSee(t *testing.T) {
+	opts := smallOptions()
+	opts.CompactionFilter = filterFunc(dropMarked)
+	store := openMem(t, vfs.NewMem(), opts)
+	tree := func() int { // keys that are not filtered yet
+		n := 0
+		for _, err := range store.Scan(All()) {
+			must(t, err)
+			n++
+		}
+		return n
+	}
+	must(t, store.Put([]byte("a"), []byte("drop")), store.Put([]byte("b"), []byte("drop"+strings.Repeat("-", 3000))))
+	tx, err := store.Begin(TxOptions{})
+	must(t, err)
+	snap, err := store.Snapshot()
+	must(t, err)
+	must(t, store.Compact(context.Background(), All()))
+	if n := tree(); n != 0 {
+		t.Errorf("%d keys are left", n)
+	}
+	for _, r := range []Reader{tx, snap} {
+		if got := scanned(t, r, All()); got != "a=drop b=drop----" {
+			t.Errorf("a reader from before sees %q", got)
+		}
+	}
+	must(t, tx.Put([]byte("c"), []byte("kept")), tx.Commit(), snap.Close())
+	if store.readers.Load() != 1 {
+		t.Errorf("%d read states are held", store.readers.Load())
+	}
+
+	must(t, store.Put([]byte("a"), []byte("drop")))
+	old, err := store.Snapshot()
+	must(t, err)
+	store.opened.mu.Lock()
+	old.began = old.began.Add(-time.Hour)
+	store.opened.mu.Unlock()
+	must(t, store.Put([]byte("b"), []byte("drop")), store.Compact(context.Background(), All()))
+	if n := tree(); n != 2 || old.pin.state.Load() != nil {
+		t.Errorf("%d keys are left, an old snapshot is pinned: %t", n, old.pin.state.Load() != nil)
+	}
+	must(t, old.Close(), store.Compact(context.Background(), All()))
+	if got := scanned(t, store, All()); got != "c=kept" {
+		t.Error(got)
+	}
 	closeDB(t, store)
 }

@@ -66,10 +66,11 @@
 // # Compaction filters
 //
 // A [CompactionFilter] is asked about values while tables are written anyhow,
-// and may keep, drop or change them. It is asked only about values that no open
-// snapshot or transaction can see, at no certain time, and maybe never or more
-// than once: it is for data that nobody wants any more, not for logic that
-// must run.
+// and may keep, drop or change them. It is asked at no certain time, and maybe
+// never or more than once: it is for data that nobody wants any more, not for
+// logic that must run. Snapshots, transactions and cursors do not notice: it is
+// not asked about what one older than ten seconds can see, and the younger ones
+// stay with what there was before.
 //
 // # Durability
 //

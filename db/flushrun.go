@@ -24,7 +24,8 @@ type flushRun struct {
 	dropped       []base.Pointer // whose entries are gone
 	expiryHorizon uint64
 	stats         compaction.Stats
-	filtering     bool // a compaction filter takes part
+	filtering     bool        // a compaction filter takes part
+	above         base.SeqNum // it may decide about what is newer
 
 	// separated are the bytes of values that went to each value-log file, which
 	// is pinned: it must not be collected before the edit is applied.
@@ -68,7 +69,7 @@ func (f *flushRun) writeKeyspace(version *manifest.Version, tree *manifest.Tree,
 	set := db.settingsOf(tree.Num)
 	if set.filter != nil && !f.filtering {
 		f.filtering = true
-		db.opened.beginFilter()
+		f.above = db.beginFilter()
 	}
 	dropped, separated := len(f.dropped), maps.Clone(f.separated)
 	err := f.tryKeyspace(version, tree, mems, set)
@@ -107,6 +108,7 @@ func (f *flushRun) tryKeyspace(version *manifest.Version, tree *manifest.Tree, m
 	}
 	in := compaction.Input{Iter: iterator.NewMerging(iters...), RangeDels: rangedel.Merge(sets...)}
 	env := db.compactionEnv(version, tree.Num, set, size, values)
+	env.FilterAbove = &f.above
 	env.OnDrop = func(p base.Pointer) { f.dropped = append(f.dropped, p) }
 	env.ValueThreshold = set.threshold
 	env.Separate = func(key []byte, seq base.SeqNum, expiry uint64, value []byte) (base.Pointer, error) {

@@ -21,22 +21,6 @@ type registry struct {
 	filtering int     // runs whose compaction filter may drop what is visible
 }
 
-// beginFilter is called before a run with a compaction filter lists the
-// snapshots, endFilter once its edit has been applied or given up. A snapshot
-// that is opened between the two is not on the list: it would see values come
-// and go with the edit. So it keeps the read state it began with.
-func (r *registry) beginFilter() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.filtering++
-}
-
-func (r *registry) endFilter() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.filtering--
-}
-
 // handle is an entry of the registry.
 type handle struct {
 	pcs [8]uintptr // where it was opened

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"sync/atomic"
+	"time"
 
 	"github.com/cordwood-db/cordwood/internal/base"
 )
@@ -17,7 +18,8 @@ type Snapshot struct {
 	db     *DB
 	seq    base.SeqNum
 	handle *handle
-	pinned *readState // all that it reads, nil if newer states have it too
+	began  time.Time
+	pin    pin
 	closed atomic.Bool
 }
 
@@ -26,9 +28,9 @@ func (db *DB) Snapshot() (*Snapshot, error) {
 	if db.state.Load() == nil {
 		return nil, ErrClosed
 	}
-	s := &Snapshot{db: db}
+	s := &Snapshot{db: db, began: time.Now()}
 	if db.opened.addSnapshot(s, func() base.SeqNum { return base.SeqNum(db.visible.Load()) }) {
-		if s.pinned, _ = db.acquire(); s.pinned == nil {
+		if !s.pin.keep(db) {
 			return nil, errors.Join(ErrClosed, s.Close())
 		}
 	}
@@ -54,12 +56,7 @@ func (in snapshotIn) reader() (reader, error) {
 	if in.ks.db != in.s.db {
 		return reader{}, errForeignKeyspace
 	}
-	state := in.s.pinned
-	if state == nil {
-		state, _ = in.s.db.acquire()
-	} else if !state.tryRef() {
-		state = nil
-	}
+	state := in.s.pin.acquire(in.s.db)
 	if state == nil {
 		return reader{}, ErrClosed
 	}
@@ -144,8 +141,8 @@ func (s *Snapshot) Scan(r Range) iter.Seq2[Item, error] { return s.main().Scan(r
 
 // Close releases the snapshot. Closing it again is allowed.
 func (s *Snapshot) Close() error {
+	s.db.opened.remove(s.handle) // first: from now on nobody pins it
 	if s.shut() {
-		s.db.opened.remove(s.handle)
 		// What it held back may now be compacted away.
 		s.db.broadcast()
 	}
@@ -157,8 +154,6 @@ func (s *Snapshot) shut() bool {
 	if !s.closed.CompareAndSwap(false, true) {
 		return false
 	}
-	if s.pinned != nil {
-		s.db.release(s.pinned)
-	}
+	s.pin.drop(s.db)
 	return true
 }

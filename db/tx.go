@@ -112,8 +112,8 @@ type txCore struct {
 	began  time.Time
 	handle *handle // where it began; nil if it ends by itself
 
-	closed atomic.Bool               // by DB.Close
-	pinned atomic.Pointer[readState] // all that it reads; nil if newer states have it too
+	closed atomic.Bool // by DB.Close
+	pin    pin
 
 	// Guarded by registry.mu.
 	prev, next *txCore
@@ -155,9 +155,9 @@ func (db *DB) begin(o TxOptions, where *handle) (*Tx, error) {
 	r := &txRoot{core: c, managed: where == nil}
 	r.tx = Tx{r, db.main}
 	if db.opened.addTx(c, func() base.SeqNum { return base.SeqNum(db.visible.Load()) }) {
-		if err := c.pin(); err != nil {
-			r.finish()
-			return nil, err
+		if c.pin.keep(db); c.closed.Load() || db.state.Load() == nil {
+			r.finish() // DB.Close may have missed the pin
+			return nil, ErrClosed
 		}
 	}
 	if c.seq >= ownSeqMin {
@@ -165,26 +165,6 @@ func (db *DB) begin(o TxOptions, where *handle) (*Tx, error) {
 		return nil, errOwnSeq
 	}
 	return &r.tx, nil
-}
-
-// pin makes the transaction keep the read state of its beginning.
-func (c *txCore) pin() error {
-	state, _ := c.db.acquire()
-	if state == nil {
-		return ErrClosed
-	}
-	c.pinned.Store(state)
-	if c.closed.Load() { // and DB.Close may have missed it
-		c.unpin()
-		return ErrClosed
-	}
-	return nil
-}
-
-func (c *txCore) unpin() {
-	if state := c.pinned.Swap(nil); state != nil {
-		c.db.release(state)
-	}
 }
 
 // In is the same transaction seen through another keyspace. Any of its views
@@ -264,7 +244,7 @@ func (r *txRoot) finish() {
 		// What it held back may now be compacted away.
 		db.broadcast()
 	}
-	c.unpin()
+	c.pin.drop(db)
 	c.reset()
 	txCores.Put(c)
 }

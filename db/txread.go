@@ -132,12 +132,7 @@ func (t *Tx) Scan(r Range) iter.Seq2[Item, error] {
 
 // reader reads a keyspace as of the transaction's beginning.
 func (c *txCore) reader(ks *Keyspace) (reader, error) {
-	state := c.pinned.Load()
-	if state == nil {
-		state, _ = c.db.acquire()
-	} else if !state.tryRef() {
-		state = nil
-	}
+	state := c.pin.acquire(c.db)
 	if state == nil {
 		return reader{}, ErrClosed
 	}

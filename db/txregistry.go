@@ -52,7 +52,7 @@ func (r *registry) closeTxs() (open []string, unpin []func()) {
 		if c.handle != nil {
 			open = append(open, c.handle.String())
 		}
-		if state := c.pinned.Swap(nil); state != nil {
+		if state := c.pin.state.Swap(nil); state != nil {
 			db := c.db
 			unpin = append(unpin, func() { db.release(state) })
 		}
