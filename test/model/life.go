@@ -67,6 +67,12 @@ func (r *run) closeHeld() error {
 		h.tx.Discard()
 	}
 	r.txs, r.changes = nil, nil
+	for _, h := range r.sequences {
+		if r.rand.IntN(2) == 0 { // else its rest is lost
+			errs = append(errs, h.seq.Close())
+		}
+	}
+	r.sequences = nil
 	for len(r.feeds) > 0 {
 		errs = append(errs, r.closeFeed(0))
 	}
@@ -105,6 +111,7 @@ func (r *run) reopen() error {
 			return fmt.Errorf("read-only: %w", err)
 		}
 	}
+	r.opts.Prefix = r.drawPrefix()
 	if err := r.open(); err != nil {
 		return err
 	}
@@ -136,6 +143,7 @@ func (r *run) resumeFeeds(feeds []*heldFeed) error {
 func (r *run) lookReadOnly() error {
 	opts := r.opts
 	opts.ReadOnly = true
+	opts.Prefix = r.drawPrefix()
 	store, err := db.Open(dir, &opts)
 	if err != nil {
 		return err

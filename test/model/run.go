@@ -36,6 +36,8 @@ type run struct {
 	txs       []*heldTx
 	feeds     []*heldFeed
 	pages     []*heldPage
+	sequences []*heldSequence
+	given     map[given]bool
 	commits   []madeCommit // all that the store holds, in order
 	changes   []write      // committed since the oldest of txs began, or longer
 	trace     []string     // the last operations, for the report
@@ -63,7 +65,8 @@ const dir = "/store"
 
 // newRun opens an empty store with options drawn from seed.
 func newRun(seed uint64) (*run, error) {
-	r := &run{rand: rand.New(rand.NewPCG(seed, 1)), fs: vfs.NewMem(), want: world{}, now: time.Unix(1e9, 0)}
+	r := &run{rand: rand.New(rand.NewPCG(seed, 1)), fs: vfs.NewMem(), want: world{}, now: time.Unix(1e9, 0),
+		given: make(map[given]bool)}
 	r.spaces = []*space{{op: db.Append()}}
 	pick := func(values ...int64) int64 { return values[r.rand.IntN(len(values))] }
 	r.clock.Store(r.now.UnixNano())
@@ -84,7 +87,12 @@ func newRun(seed uint64) (*run, error) {
 	if r.opts.FilterBitsPerKey = 10; r.rand.IntN(4) == 0 {
 		r.opts.FilterBitsPerKey = -1
 	}
-	return r, r.open()
+	r.opts.Prefix = r.drawPrefix()
+	if err := r.open(); err != nil {
+		return r, err
+	}
+	_, err := r.store.Keyspace(sequencesName, nil)
+	return r, err
 }
 
 func (r *run) open() error {
@@ -117,7 +125,13 @@ func (r *run) step() error {
 		r.now = r.now.Add(time.Duration(r.rand.IntN(3000)) * time.Millisecond)
 		r.clock.Store(r.now.UnixNano())
 	}
-	switch n := r.rand.IntN(1200); {
+	switch n := r.rand.IntN(1250); {
+	case n >= 1215:
+		return r.conditional()
+	case n >= 1205:
+		return r.useSequence()
+	case n >= 1200:
+		return r.estimate()
 	case n >= 1185:
 		return r.readPage()
 	case n >= 1160:
@@ -437,8 +451,8 @@ func (r *run) checkMetrics() error {
 	if m.Snapshots != len(r.snapshots) || m.Cursors != len(r.cursors) {
 		return fmt.Errorf("%d snapshots, %d cursors open; want %d, %d", m.Snapshots, m.Cursors, len(r.snapshots), len(r.cursors))
 	}
-	if len(m.Keyspaces) != len(r.spaces) {
-		return fmt.Errorf("figures of %d keyspaces, want %d", len(m.Keyspaces), len(r.spaces))
+	if len(m.Keyspaces) != len(r.spaces)+1 {
+		return fmt.Errorf("figures of %d keyspaces, want %d", len(m.Keyspaces), len(r.spaces)+1)
 	}
 	if names := r.store.Keyspaces(); !slices.Equal(names, r.names()) {
 		return fmt.Errorf("keyspaces %q, want %q", names, r.names())

@@ -64,11 +64,18 @@ func (r *run) drawOperator() db.MergeOperator {
 	return ops[r.rand.IntN(len(ops))]
 }
 
+// drawPrefix draws an extractor of prefixes, or none.
+func (r *run) drawPrefix() db.PrefixExtractor {
+	all := []db.PrefixExtractor{nil, db.FixedPrefix(1), db.FixedPrefix(2), db.FixedPrefix(6), db.DelimitedPrefix('/')}
+	return all[r.rand.IntN(len(all))]
+}
+
 // drawOptions draws the options that an open keyspace may be given again.
 func (r *run) drawOptions(op db.MergeOperator) *db.KeyspaceOptions {
 	pick := func(values ...int) int { return values[r.rand.IntN(len(values))] }
 	return &db.KeyspaceOptions{
 		Merge:            op,
+		Prefix:           r.drawPrefix(),
 		DefaultTTL:       time.Duration(pick(0, 0, 0, -1, 3000, 60_000)) * time.Millisecond,
 		BlockBytes:       pick(0, 1, 300, 4<<10),
 		ValueThreshold:   pick(0, -1, 1, 50, 600),
@@ -226,7 +233,7 @@ func (r *run) batchWithDead(dead *space) error {
 
 // names are those of the keyspaces that there should be, sorted.
 func (r *run) names() []string {
-	var names []string
+	names := []string{sequencesName}
 	for _, s := range r.spaces[1:] {
 		names = append(names, s.name)
 	}
