@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/cordwood-db/cordwood/db"
 )
@@ -19,6 +20,11 @@ type heldFeed struct {
 	position uint64
 	at       int  // index into run.commits of the next one to deliver
 	kept     bool // what it needs is surely there
+}
+
+// orphaned reports whether all keyspaces of the feed have been dropped.
+func (h *heldFeed) orphaned() bool {
+	return h.spaces != nil && !slices.ContainsFunc(h.spaces, func(s *space) bool { return !s.dropped })
 }
 
 // wants is what the feed delivers of a write, if it does.
@@ -102,12 +108,30 @@ func (r *run) resumeFeed(h *heldFeed) error {
 	return r.subscribe(h, o)
 }
 
-// over is a context that does not wait.
-var over = func() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
-}()
+// nextBatch reads a batch. It waits long only for one that must come.
+func (r *run) nextBatch(h *heldFeed) (db.FeedBatch, error) {
+	wait := time.Millisecond
+	if r.due(h) >= 0 {
+		wait = time.Minute
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	return h.feed.Next(ctx)
+}
+
+// due is the next commit that the feed must deliver now, or -1.
+func (r *run) due(h *heldFeed) int {
+	end := len(r.commits)
+	if h.durable {
+		end -= len(r.log) - 1 - r.synced
+	}
+	for at := h.at; at < end; at++ {
+		if !r.commits[at].maybe && len(h.selects(&r.commits[at])) > 0 {
+			return at
+		}
+	}
+	return -1
+}
 
 // readFeed reads some commits from a feed, or all that there are.
 func (r *run) readFeed() error {
@@ -122,9 +146,13 @@ func (r *run) readFeed() error {
 	}
 	r.note("feed %d: up to %d commits from %d", at, n, h.at)
 	for range n {
-		batch, err := h.feed.Next(over)
-		if errors.Is(err, context.Canceled) {
+		batch, err := r.nextBatch(h)
+		if errors.Is(err, context.DeadlineExceeded) {
 			return r.feedEnd(h)
+		}
+		if errors.Is(err, db.ErrKeyspaceDropped) && h.orphaned() {
+			r.note("  its keyspaces are dropped")
+			return r.closeFeed(at)
 		}
 		if err == nil {
 			err = r.sameBatch(h, batch)
@@ -146,14 +174,12 @@ func (r *run) readFeed() error {
 
 // feedEnd checks that a feed that has no more now has delivered everything.
 func (r *run) feedEnd(h *heldFeed) error {
-	due := len(r.commits)
-	if h.durable {
-		due -= len(r.log) - 1 - r.synced
+	if at := r.due(h); at >= 0 {
+		w := h.selects(&r.commits[at])[0]
+		return fmt.Errorf("feed: commit %d was not delivered: %c %q of keyspace %d", at, w.op, w.key, w.in.id)
 	}
-	for ; h.at < due; h.at++ {
-		if want := h.selects(&r.commits[h.at]); len(want) > 0 && !r.commits[h.at].maybe {
-			return fmt.Errorf("feed: commit %d was not delivered: %c %q of keyspace %d", h.at, want[0].op, want[0].key, want[0].in.id)
-		}
+	if !h.durable {
+		h.at = len(r.commits)
 	}
 	h.position = h.feed.Position()
 	return nil
