@@ -69,7 +69,7 @@ func (r *run) openFeed() error {
 	if n := len(r.snapshots); n > 0 && r.rand.IntN(3) == 0 {
 		s := r.snapshots[r.rand.IntN(n)]
 		o.Resume, o.After, h.at = true, s.snap.Seq(), s.at
-		h.kept = r.opts.FeedBytes > 0
+		h.kept = r.opts.FeedBytes == feedBytesEnough
 	}
 	r.note("subscribe from commit %d, %d keyspaces, durable %v, range %q", h.at, len(h.spaces), h.durable, h.rng.Lower())
 	return r.subscribe(h, o)
@@ -92,7 +92,7 @@ func (r *run) subscribe(h *heldFeed, o db.FeedOptions) error {
 // resumeFeed goes on, after the store was opened again, where a feed ended.
 func (r *run) resumeFeed(h *heldFeed) error {
 	r.note("resume feed at commit %d", h.at)
-	h.kept = r.opts.FeedBytes > 0
+	h.kept = r.opts.FeedBytes == feedBytesEnough
 	o := db.FeedOptions{Range: h.rng, Durable: h.durable, Resume: true, After: h.position}
 	for _, s := range h.spaces {
 		if s.dropped {

@@ -63,6 +63,9 @@ type madeCommit struct {
 
 const dir = "/store"
 
+// feedBytesEnough keeps the whole log of a history.
+const feedBytesEnough = 1 << 30
+
 // newRun opens an empty store with options drawn from seed.
 func newRun(seed uint64) (*run, error) {
 	r := &run{rand: rand.New(rand.NewPCG(seed, 1)), fs: vfs.NewMem(), want: world{}, now: time.Unix(1e9, 0),
@@ -82,7 +85,10 @@ func newRun(seed uint64) (*run, error) {
 		CompactionsMax: int(pick(1, 2, 4)),
 		OpenFilesMax:   int(pick(8, 100)),
 		SpaceAmpMax:    float64(pick(110, 125, 300)) / 100,
-		FeedBytes:      pick(0, 0, 1<<30),
+		FeedBytes:      pick(0, 0, 100<<10, feedBytesEnough),
+	}
+	if r.opts.FeedBytes == feedBytesEnough {
+		r.opts.MemtableBytes = max(r.opts.MemtableBytes, 64<<10) // or there are too many segments
 	}
 	if r.opts.FilterBitsPerKey = 10; r.rand.IntN(4) == 0 {
 		r.opts.FilterBitsPerKey = -1
