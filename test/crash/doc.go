@@ -12,6 +12,11 @@
 // that has at least those that were durable, or, if only the process died, at
 // least those that were acknowledged.
 //
+// Keyspaces are made and dropped between the commits. That is durable at once,
+// also where commits before it are lost, so that what an image must hold is a
+// prefix of the commits, seen in the keyspaces that there are then. Commits that
+// stand for ones of many GiB have a test of their own (large_test.go).
+//
 // The package test/fault runs the same workload on a file system that fails.
 //
 // A failing test prints its seed, which CORDWOOD_SEED repeats as far as the

@@ -49,11 +49,37 @@ type Store struct {
 	Log  string // that segment; empty in a closed store
 }
 
+// sideName is the keyspace of keys of some kinds; the others are in the default
+// one.
+const sideName = "side"
+
+// spaceOf is the name of the keyspace of a key.
+func spaceOf(key string) string {
+	if strings.HasPrefix(key, "m") || strings.HasPrefix(key, "t") || strings.HasPrefix(key, "w") {
+		return sideName
+	}
+	return ""
+}
+
+// side opens the keyspace sideName.
+func side(store *db.DB) (*db.Keyspace, error) {
+	return store.Keyspace(sideName, &db.KeyspaceOptions{Merge: db.Append(), MustExist: true})
+}
+
 // View is a state with what reads need to check it.
 type View struct {
 	State
 	keys   []string // of the state, ascending
 	probes []string // keys to look up: those, and some that there are not, or not any more
+
+	main, side *View // the parts that the keyspaces have
+}
+
+// in is the part of the view that a keyspace has.
+func (v *View) in(space string) *View {
+	other := func(k string) bool { return spaceOf(k) != space }
+	return &View{State: v.State, keys: slices.DeleteFunc(slices.Clone(v.keys), other),
+		probes: slices.DeleteFunc(slices.Clone(v.probes), other)}
 }
 
 func newView(s State) *View {
@@ -64,6 +90,7 @@ func newView(s State) *View {
 	}
 	slices.Sort(v.probes)
 	v.probes = slices.Compact(v.probes)
+	v.main, v.side = v.in(""), v.in(sideName)
 	return v
 }
 
@@ -82,6 +109,7 @@ func Options(fsys vfs.FS, now time.Time) db.Options {
 // builder writes a store and remembers what it wrote.
 type builder struct {
 	store  *db.DB
+	side   *db.Keyspace
 	fs     *vfs.Mem
 	levels int
 	older  *vfs.Mem // a copy from halfway through the log
@@ -97,9 +125,17 @@ func (b *builder) note(err error) {
 	b.log = append(b.log, newView(b.state))
 }
 
+// at writes to the keyspace of a key.
+func (b *builder) at(key string) *db.Keyspace {
+	if spaceOf(key) == sideName {
+		return b.side
+	}
+	return b.store.Default()
+}
+
 func (b *builder) put(key, value string) {
 	b.state[key] = value
-	b.note(b.store.Put([]byte(key), []byte(value)))
+	b.note(b.at(key).Put([]byte(key), []byte(value)))
 }
 
 func (b *builder) putTTL(key, value string, ttl time.Duration) {
@@ -108,22 +144,22 @@ func (b *builder) putTTL(key, value string, ttl time.Duration) {
 	} else {
 		delete(b.state, key) // expired by the time of the check
 	}
-	b.note(b.store.PutTTL([]byte(key), []byte(value), ttl))
+	b.note(b.at(key).PutTTL([]byte(key), []byte(value), ttl))
 }
 
 func (b *builder) delete(key string) {
 	delete(b.state, key)
-	b.note(b.store.Delete([]byte(key)))
+	b.note(b.at(key).Delete([]byte(key)))
 }
 
 func (b *builder) merge(key, operand string) {
 	b.state[key] += operand
-	b.note(b.store.Merge([]byte(key), []byte(operand)))
+	b.note(b.at(key).Merge([]byte(key), []byte(operand)))
 }
 
 func (b *builder) deleteRange(from, to string) {
 	maps.DeleteFunc(b.state, func(k, _ string) bool { return from <= k && k < to })
-	b.note(b.store.DeleteRange(db.Between([]byte(from), []byte(to))))
+	b.note(b.at(from).DeleteRange(db.Between([]byte(from), []byte(to))))
 }
 
 func (b *builder) do(err error) {
@@ -170,6 +206,9 @@ func build() (closed, killed *Store, err error) {
 	if b.store, err = db.Open(dir, &opts); err != nil {
 		return nil, nil, err
 	}
+	if b.side, err = b.store.Keyspace(sideName, &db.KeyspaceOptions{Merge: db.Append(), BlockBytes: 300}); err != nil {
+		return nil, nil, errors.Join(err, b.store.Close())
+	}
 	b.bottom()
 	b.middle()
 	b.upper()
@@ -209,6 +248,7 @@ func (b *builder) bottom() {
 		}
 	}
 	b.do(b.store.Compact(ctx, db.All()))
+	b.do(b.side.Compact(ctx, db.All()))
 	b.do(b.store.CollectGarbage(ctx, 0.01))
 }
 

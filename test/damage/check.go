@@ -90,6 +90,13 @@ func churn(store *db.DB, want *View, lost map[string]bool) error {
 	if err := store.Compact(ctx, db.All()); err != nil && !Typed(err) {
 		return fmt.Errorf("compact: %w", err)
 	}
+	ks, err := side(store)
+	if err != nil {
+		return err
+	}
+	if err := ks.Compact(ctx, db.All()); err != nil && !Typed(err) {
+		return fmt.Errorf("compact %q: %w", sideName, err)
+	}
 	if err := store.CollectGarbage(ctx, 0); err != nil && !Typed(err) {
 		return fmt.Errorf("CollectGarbage: %w", err)
 	}
@@ -106,31 +113,47 @@ var quick atomic.Uint64
 // fail, nil for any; those that do are returned.
 func compare(store *db.DB, want *View, mayLose map[string]bool) (map[string]bool, error) {
 	lost := make(map[string]bool)
+	ks, err := side(store)
+	if err != nil {
+		return lost, err
+	}
+	all := mayLose != nil || quick.Add(1)%4 == 0 // ways to read, or few
+	if err := compareSpace(store, want.main, mayLose, all, lost); err != nil {
+		return lost, err
+	}
+	if err := compareSpace(ks, want.side, mayLose, all, lost); err != nil {
+		return lost, fmt.Errorf("keyspace %q: %w", sideName, err)
+	}
+	return lost, nil
+}
+
+// compareSpace is compare for a keyspace.
+func compareSpace(store db.Reader, want *View, mayLose map[string]bool, all bool, lost map[string]bool) error {
 	for _, k := range want.probes {
 		if err := comparePoint(store, want, k, lost); err != nil {
-			return lost, err
+			return err
 		}
 		if lost[k] && mayLose != nil && !mayLose[k] {
 			_, err := store.Get([]byte(k))
-			return lost, fmt.Errorf("%q could be read before: %w", k, err)
+			return fmt.Errorf("%q could be read before: %w", k, err)
 		}
 	}
-	if mayLose == nil && quick.Add(1)%4 != 0 {
-		return lost, compareScan(store, want, false) // the other ways now and then
+	if !all {
+		return compareScan(store, want, false)
 	}
 	if err := compareMulti(store, want, lost); err != nil {
-		return lost, err
+		return err
 	}
 	for _, backward := range []bool{false, true} {
 		if err := compareScan(store, want, backward); err != nil {
-			return lost, fmt.Errorf("scan, backward %v: %w", backward, err)
+			return fmt.Errorf("scan, backward %v: %w", backward, err)
 		}
 	}
-	return lost, compareSeeks(store, want)
+	return compareSeeks(store, want)
 }
 
 // comparePoint reads one key with Get and Has.
-func comparePoint(store *db.DB, want *View, key string, lost map[string]bool) error {
+func comparePoint(store db.Reader, want *View, key string, lost map[string]bool) error {
 	value, there := want.State[key]
 	got, err := store.Get([]byte(key))
 	switch {
@@ -157,7 +180,7 @@ func comparePoint(store *db.DB, want *View, key string, lost map[string]bool) er
 }
 
 // compareMulti reads keys with MultiGet, in groups that fail as one.
-func compareMulti(store *db.DB, want *View, lost map[string]bool) error {
+func compareMulti(store db.Reader, want *View, lost map[string]bool) error {
 	for group := range slices.Chunk(want.probes, 7) {
 		keys := make([][]byte, len(group))
 		for i, k := range group {
@@ -186,7 +209,7 @@ func compareMulti(store *db.DB, want *View, lost map[string]bool) error {
 // compareScan walks everything: what it yields is right and without gaps, up to
 // its end or to a typed error. (It may fail where no Get does: it reads what
 // newer versions hide, too.)
-func compareScan(store *db.DB, want *View, backward bool) error {
+func compareScan(store db.Reader, want *View, backward bool) error {
 	keys, r := want.keys, db.All()
 	if backward {
 		keys = slices.Clone(keys)
@@ -220,7 +243,7 @@ func compareScan(store *db.DB, want *View, backward bool) error {
 }
 
 // compareSeeks seeks with one cursor all over the place.
-func compareSeeks(store *db.DB, want *View) error {
+func compareSeeks(store db.Reader, want *View) error {
 	c, err := store.NewCursor(db.All())
 	if err != nil {
 		if Typed(err) {

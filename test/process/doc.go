@@ -4,5 +4,6 @@
 // no right to write, and that a full disk passes.
 //
 // The test binary starts itself as the child: see TestMain. CORDWOOD_CI runs
-// ten times as many kills.
+// ten times as many kills, CORDWOOD_HUGE_GIB a transaction of so many GiB whose
+// process is killed while it commits.
 package process
