@@ -26,6 +26,7 @@ type jobs struct {
 	failedTry uint64                    // number of the flush that flushErr is of
 	recording sync.Mutex                // held while recovered is told to the MANIFEST; taken before mu
 	recovered []manifest.VlogSeal       // by recovery, not in the MANIFEST yet
+	unborn    map[base.FileNum]uint64   // bytes in them of a commit that did not come to be
 	bad       map[manifest.FileRef]bool // files found to be damaged
 }
 

@@ -91,12 +91,13 @@ func (db *DB) recordRecovered() error {
 	if len(seals) == 0 {
 		return nil
 	}
-	if err := db.apply(&manifest.Edit{VlogSealed: seals}, nil, nil); err != nil {
+	edit := &manifest.Edit{VlogSealed: seals, Discards: db.jobs.unborn}
+	if err := db.apply(edit, nil, nil); err != nil {
 		return err
 	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	db.jobs.recovered = nil
+	db.jobs.recovered, db.jobs.unborn = nil, nil
 	return nil
 }
 

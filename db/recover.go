@@ -111,13 +111,18 @@ func (r *recovery) findValueEnds() error {
 		if meta.Sealed {
 			continue
 		}
+		v := &valueEnd{meta: meta}
 		end, err := vlog.ScanFile(r.db.fs, r.db.dir, meta.Physical, meta.PhysicalID,
-			int64(meta.SyncedTo), 0, func(vlog.Record) error { return nil })
+			int64(meta.SyncedTo), 0, func(rec vlog.Record) error {
+				v.add(rec.Seq, uint64(rec.Pointer.Size))
+				return nil
+			})
 		var missing *MissingFileError
 		if err != nil && (!isCorruption(err) || errors.As(err, &missing)) {
 			return err
 		}
-		r.values[meta.Logical] = &valueEnd{meta: meta, end: max(end, int64(meta.SyncedTo))}
+		v.end = max(end, int64(meta.SyncedTo))
+		r.values[meta.Logical] = v
 	}
 	return nil
 }
@@ -129,6 +134,36 @@ type valueEnd struct {
 	// damaged says that something before the end is not whole, though it was
 	// durable: reads of it fail, and nothing is cut off.
 	damaged bool
+	runs    []valueRun // of records that the MANIFEST knows nothing of
+}
+
+// valueRun is some records of a value-log file, one after the other.
+type valueRun struct {
+	first base.SeqNum // the least of their sequence numbers
+	bytes uint64
+}
+
+// valueRunBytes is when a run ends: what a list of them may miscount.
+const valueRunBytes = 64 * kib
+
+func (v *valueEnd) add(seq base.SeqNum, bytes uint64) {
+	if n := len(v.runs); n > 0 && v.runs[n-1].bytes < valueRunBytes {
+		last := &v.runs[n-1]
+		last.first, last.bytes = min(last.first, seq), last.bytes+bytes
+		return
+	}
+	v.runs = append(v.runs, valueRun{seq, bytes})
+}
+
+// above is how many bytes belong to commits above seq, or a little less: those
+// of a commit that did not come to be, and that nothing points at.
+func (v *valueEnd) above(seq base.SeqNum) (bytes uint64) {
+	for _, run := range v.runs {
+		if run.first > seq {
+			bytes += run.bytes
+		}
+	}
+	return bytes
 }
 
 // replay is step 3.
@@ -345,12 +380,16 @@ func (r *recovery) settle() error {
 		db.opts.Logger.Warn("cut the torn end of the log", "file", cut.File, "offset", cut.Offset, "reason", cut.Reason)
 		db.events.post(LogCut{File: cut.File, Offset: cut.Offset, Reason: cut.Reason})
 	}
+	db.jobs.unborn = make(map[base.FileNum]uint64)
 	for _, v := range r.values {
 		seal, err := db.sealRecovered(v)
 		if err != nil {
 			return err
 		}
 		db.jobs.recovered = append(db.jobs.recovered, seal)
+		if n := v.above(r.seqMax); n > 0 {
+			db.jobs.unborn[seal.Logical] = n
+		}
 	}
 	for _, segment := range r.log.Segments {
 		if err := db.syncFile(base.FileName(base.FileWAL, uint64(segment))); err != nil {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/cordwood-db/cordwood/db"
 	"github.com/cordwood-db/cordwood/vfs"
@@ -132,4 +133,49 @@ func checkLarge(t *testing.T, w *Workload, images []*Image) *[4]atomic.Int64 {
 	}
 	wg.Wait()
 	return held
+}
+
+// What a process has written of a large commit when it dies is garbage that is
+// known as such: its space comes back.
+func TestTheValuesOfACommitThatDidNotComeToBeAreCollected(t *testing.T) {
+	mem, clock := vfs.NewMem(), NewClock()
+	w := NewWorkload(mem, Empty(), 1, clock)
+	w.Opts.MemtableBytes, w.Opts.ValueThreshold = 2<<10, 500
+	s := &script{Workload: w, t: t}
+	s.must(w.Open())
+	for _, name := range []string{"a", "b"} {
+		s.must(w.makeSpace(name, &db.KeyspaceOptions{Merge: db.Append()}))
+	}
+	s.apply(db.Sync, largeWrites(20, 0)...)
+	s.must(w.Store.Flush(context.Background()))
+	var image atomic.Pointer[vfs.Mem]
+	var seen atomic.Int64
+	mem.SetHook(func(op vfs.Op) error {
+		if seen.Add(1) == 400 {
+			image.Store(mem.KillClone())
+		}
+		return nil
+	})
+	s.apply(db.Sync, largeWrites(1800, 1)...)
+	mem.SetHook(nil)
+	s.must(w.Close())
+	opts := w.Opts
+	opts.FS = image.Load()
+	store, err := db.Open(Dir, &opts)
+	s.must(err)
+	if n := image.Load().Used(); n < 200<<10 {
+		t.Errorf("only %d bytes on disk", n)
+	}
+	var left uint64
+	for range 200 {
+		s.must(store.CollectGarbage(context.Background(), 0))
+		if left = store.Metrics().ValueLog.Bytes; left > 0 && left < 40<<10 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if left == 0 || left >= 40<<10 {
+		t.Errorf("the value log still has %d bytes", left)
+	}
+	s.must(store.Close())
 }
