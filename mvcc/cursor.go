@@ -29,8 +29,7 @@ type Cursor struct {
 	saved   []byte    // with atBefore: the stored value
 	err     error
 
-	seek    []byte // memory for stored keys to seek to
-	scratch []byte // memory for values
+	seek []byte // memory for stored keys to seek to
 }
 
 // place says where the inner cursor stands, seen from the current key.

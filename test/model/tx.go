@@ -420,7 +420,7 @@ func (r *run) update() error {
 	}
 	switch err := r.store.Update(context.Background(), fn); {
 	case calls != 1:
-		return fmt.Errorf("Update called its function %d times, %v", calls, err)
+		return fmt.Errorf("function of an Update called %d times, %v", calls, err)
 	case errors.Is(err, errStop):
 		return nil
 	case err != nil:
