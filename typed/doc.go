@@ -37,11 +37,13 @@
 //
 // # Invariants
 //
-//   - Every value has one encoding. Decoding refuses all other bytes with
-//     [ErrMalformed]; so equal keys are equal bytes.
+//   - But for JSON and Binary, every value has one encoding. Decoding refuses
+//     all other bytes with [ErrMalformed]; so equal keys are equal bytes.
 //   - No element's encoding is a prefix of another one's.
 //   - Decoded values share no memory with the bytes they came from.
 //   - The entries of an item are those of its value as it is read back.
+//   - An entry of a unique index is written and removed for its owner only,
+//     also where a clock that is set back shows items that had expired.
 //   - A write that a unique index refuses has written nothing.
 //
 // # Concurrency

@@ -38,7 +38,8 @@ var (
 // IndexOptions are those of AddIndex. The zero value is fine.
 type IndexOptions struct {
 	// Unique makes a write fail, with a *UniqueError, that would give two items
-	// the same index key.
+	// the same index key. Each write is checked for itself, in a transaction,
+	// too: to swap the keys of two items there, delete one of them first.
 	Unique bool
 	// Clock is that of the store, if it has another one than time.Now: Rebuild
 	// counts with it how long items have to live.
@@ -241,7 +242,11 @@ func (x *Index[K, V, I]) getUnique(entries db.Reader, items *View[K, V], i I) (k
 	if err != nil {
 		return key, value, err
 	}
-	return items.owned(s, owner)
+	key, value, found, err := x.owned(items, s, owner, s.key)
+	if err == nil && !found {
+		err = db.ErrNotFound
+	}
+	return key, value, err
 }
 
 // IndexItem is an item with the index key that it was found by.
@@ -259,13 +264,14 @@ func (x *Index[K, V, I]) Scan(r Range[I]) iter.Seq2[IndexItem[K, V, I], error] {
 	return func(yield func(IndexItem[K, V, I], error) bool) {
 		var s scratch
 		stopped := false
-		err := x.scanEntries(r, func(i I, owner []byte, items *View[K, V]) (bool, error) {
-			key, value, err := items.owned(&s, owner)
-			if errors.Is(err, db.ErrNotFound) {
-				return true, nil // expired, or removed past the view
+		err := x.scanEntries(r, func(it db.Item, i I, owner []byte, items *View[K, V]) (bool, error) {
+			var entry []byte
+			if _, expires := it.ExpiresAt(); expires {
+				entry = it.Key()
 			}
-			if err != nil {
-				return false, err
+			key, value, found, err := x.owned(items, &s, owner, entry)
+			if err != nil || !found {
+				return err == nil, err
 			}
 			stopped = !yield(IndexItem[K, V, I]{i, key, value}, nil)
 			return !stopped, nil
@@ -282,11 +288,12 @@ type IndexKey[K, I any] struct {
 	Key   K
 }
 
-// Keys walks the index keys in r as Scan does, without reading the items.
+// Keys walks the index keys in r as Scan does, without reading the items: those
+// of an item that has expired may come for another moment.
 func (x *Index[K, V, I]) Keys(r Range[I]) iter.Seq2[IndexKey[K, I], error] {
 	return func(yield func(IndexKey[K, I], error) bool) {
 		stopped := false
-		err := x.scanEntries(r, func(i I, owner []byte, items *View[K, V]) (bool, error) {
+		err := x.scanEntries(r, func(_ db.Item, i I, owner []byte, items *View[K, V]) (bool, error) {
 			key, err := items.decodeKey(owner)
 			if err != nil {
 				return false, err
@@ -300,19 +307,34 @@ func (x *Index[K, V, I]) Keys(r Range[I]) iter.Seq2[IndexKey[K, I], error] {
 	}
 }
 
-// owned is the item with an encoded key.
-func (v *View[K, V]) owned(s *scratch, encoded []byte) (key K, value V, err error) {
-	s.key = append(s.key[:0], encoded...)
-	if value, err = v.get(s); err != nil {
-		return key, value, err
+// owned is the item with an encoded key, to which entry belongs. It is not
+// found if it has expired, or was removed past the view; and if it was written
+// anew without the entry, which outlives an item that has expired by a moment. A
+// nil entry is one that does not expire, for which this cannot be.
+func (x *Index[K, V, I]) owned(items *View[K, V], s *scratch, owner, entry []byte) (key K, value V, found bool, err error) {
+	s.value, err = items.reader.AppendGet(s.value[:0], owner)
+	if errors.Is(err, db.ErrNotFound) {
+		return key, value, false, nil
 	}
-	key, err = v.decodeKey(encoded)
-	return key, value, err
+	if err != nil {
+		return key, value, false, err
+	}
+	if value, err = items.decodeValue(owner, s.value); err != nil {
+		return key, value, false, err
+	}
+	if entry != nil {
+		if has, err := x.has(owner, &value, entry); err != nil || !has {
+			var none V
+			return key, none, false, err
+		}
+	}
+	key, err = items.decodeKey(owner)
+	return key, value, err == nil, err
 }
 
 // scanEntries calls visit for the entries of r until it says false or fails.
-// owner is valid during the call.
-func (x *Index[K, V, I]) scanEntries(r Range[I], visit func(i I, owner []byte, items *View[K, V]) (bool, error)) error {
+// it and owner are valid during the call.
+func (x *Index[K, V, I]) scanEntries(r Range[I], visit func(it db.Item, i I, owner []byte, items *View[K, V]) (bool, error)) error {
 	raw, err := r.elements(x.element)
 	if err != nil {
 		return err
@@ -329,7 +351,7 @@ func (x *Index[K, V, I]) scanEntries(r Range[I], visit func(i I, owner []byte, i
 			if err != nil {
 				return err
 			}
-			if more, err := visit(i, owner, items); !more || err != nil {
+			if more, err := visit(it, i, owner, items); !more || err != nil {
 				return err
 			}
 		}

@@ -147,11 +147,10 @@ func (x *Index[K, V, I]) rebuildItem(items db.Reader, entries *db.Tx, it db.Item
 			return nil
 		}
 	}
+	valueOf := func(key []byte) (*V, error) { return x.v.valueIn(items, key) }
 	for _, w.key = range keys {
-		if x.unique {
-			if err := x.free(entries, items, w.key, it.Key()); err != nil {
-				return err
-			}
+		if err := x.free(entries, valueOf, w.key, it.Key()); err != nil {
+			return err
 		}
 		if err := w.to(entries); err != nil {
 			return err

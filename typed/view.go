@@ -189,21 +189,14 @@ func (v *View[K, V]) writeIndexed(indexes []indexer[V], w write, value *V) error
 // asked before anything is written.
 func (v *View[K, V]) change(tx *db.Tx, indexes []indexer[V], w write, value *V) error {
 	items := tx.In(v.ks)
-	var old *V
-	switch b, err := items.Get(w.key); {
-	case err == nil:
-		was, err := v.decodeValue(w.key, b)
-		if err != nil {
-			return err
-		}
-		old = &was
-	case !errors.Is(err, db.ErrNotFound):
+	valueOf := func(key []byte) (*V, error) { return v.valueIn(items, key) }
+	old, err := valueOf(w.key)
+	if err != nil {
 		return err
 	}
 	changes := make([]entryChange, 0, 4)
 	for _, x := range indexes {
-		var err error
-		if changes, err = x.changes(tx, items, changes, w.key, old, value); err != nil {
+		if changes, err = x.changes(tx, valueOf, changes, w.key, old, value); err != nil {
 			return err
 		}
 	}
@@ -218,6 +211,22 @@ func (v *View[K, V]) change(tx *db.Tx, indexes []indexer[V], w write, value *V) 
 		}
 	}
 	return nil
+}
+
+// valueIn is the value of the item with an encoded key; nil if there is none.
+func (b *binding[K, V]) valueIn(items db.Reader, key []byte) (*V, error) {
+	stored, err := items.Get(key)
+	if errors.Is(err, db.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	value, err := b.decodeValue(key, stored)
+	if err != nil {
+		return nil, err
+	}
+	return &value, nil
 }
 
 // Scan walks the items of r in the order of their encoded keys, as of the
