@@ -58,21 +58,37 @@ func (r *registry) addCursor(c *Cursor) *handle {
 	return h
 }
 
-// addSnapshot registers s at the sequence number that seq gives. Both happen
-// under the registry's lock: a compaction that lists the snapshots afterwards
-// sees this one, and one that listed them before works on versions that are
-// not newer. pin says that the snapshot has to keep a read state: see
-// beginFilter.
-func (r *registry) addSnapshot(s *Snapshot, seq func() base.SeqNum) (pin bool) {
+// addSnapshot registers s and gives it its sequence number. Both happen under
+// the registry's lock: a compaction that lists the snapshots afterwards sees
+// this one, and one that listed them before works on versions that are not
+// newer. While a run with a filter is under way it is pinned, too. false: the
+// store is closed.
+func (r *registry) addSnapshot(s *Snapshot) bool {
 	s.handle = newHandle(3)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.snapshots == nil {
 		r.snapshots = make(map[*handle]*Snapshot)
 	}
-	s.seq = seq()
-	r.snapshots[s.handle] = s
-	return r.filtering > 0
+	var ok bool
+	if s.seq, ok = r.position(s.db, &s.pin); ok {
+		r.snapshots[s.handle] = s
+	}
+	return ok
+}
+
+// position is the sequence number for a reader that opens now. Called with mu
+// held.
+//
+// A pin is of the same moment: a state that is taken later may be one that a
+// filter has changed by what was committed since the sequence number.
+func (r *registry) position(db *DB, p *pin) (seq base.SeqNum, ok bool) {
+	if r.filtering == 0 {
+		return base.SeqNum(db.visible.Load()), true
+	}
+	s, seq := db.acquire()
+	p.state.Store(s)
+	return seq, s != nil
 }
 
 func (r *registry) remove(h *handle) {

@@ -26,7 +26,7 @@ type pin struct {
 const pinAgeMax = 10 * time.Second
 
 // keep pins the newest state, unless there is one already. false: the store is
-// closed.
+// closed. Called with registry.mu held, and so before the run begins.
 func (p *pin) keep(db *DB) bool {
 	if p.state.Load() != nil {
 		return true
@@ -41,11 +41,17 @@ func (p *pin) keep(db *DB) bool {
 	return true
 }
 
-// acquire is DB.acquire for the reader whose pin it is; nil if the store or the
-// reader is closed.
-func (p *pin) acquire(db *DB) *readState {
+// acquire is DB.acquire for the reader whose pin it is, to read ks; nil if the
+// store or the reader is closed. A keyspace that was made or dropped since the
+// state was pinned is read in the newest one, which knows: what is in one that
+// was made since is too new for the reader anyhow.
+func (p *pin) acquire(db *DB, ks *Keyspace) *readState {
 	for {
 		if s := p.state.Load(); s != nil {
+			if ks.dropped.Load() || s.view(ks.num) == nil {
+				s, _ = db.acquire()
+				return s
+			}
 			if s.tryRef() {
 				return s
 			}

@@ -1,7 +1,6 @@
 package db
 
 import (
-	"errors"
 	"iter"
 	"sync/atomic"
 	"time"
@@ -29,10 +28,8 @@ func (db *DB) Snapshot() (*Snapshot, error) {
 		return nil, ErrClosed
 	}
 	s := &Snapshot{db: db, began: time.Now()}
-	if db.opened.addSnapshot(s, func() base.SeqNum { return base.SeqNum(db.visible.Load()) }) {
-		if !s.pin.keep(db) {
-			return nil, errors.Join(ErrClosed, s.Close())
-		}
+	if !db.opened.addSnapshot(s) {
+		return nil, ErrClosed
 	}
 	return s, nil
 }
@@ -56,7 +53,7 @@ func (in snapshotIn) reader() (reader, error) {
 	if in.ks.db != in.s.db {
 		return reader{}, errForeignKeyspace
 	}
-	state := in.s.pin.acquire(in.s.db)
+	state := in.s.pin.acquire(in.s.db, in.ks)
 	if state == nil {
 		return reader{}, ErrClosed
 	}

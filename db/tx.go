@@ -154,11 +154,9 @@ func (db *DB) begin(o TxOptions, where *handle) (*Tx, error) {
 	c.closed.Store(false)
 	r := &txRoot{core: c, managed: where == nil}
 	r.tx = Tx{r, db.main}
-	if db.opened.addTx(c, func() base.SeqNum { return base.SeqNum(db.visible.Load()) }) {
-		if c.pin.keep(db); c.closed.Load() || db.state.Load() == nil {
-			r.finish() // DB.Close may have missed the pin
-			return nil, ErrClosed
-		}
+	if !db.opened.addTx(c) || c.closed.Load() || db.state.Load() == nil {
+		r.finish() // DB.Close may have missed it
+		return nil, ErrClosed
 	}
 	if c.seq >= ownSeqMin {
 		r.finish()

@@ -132,7 +132,7 @@ func (t *Tx) Scan(r Range) iter.Seq2[Item, error] {
 
 // reader reads a keyspace as of the transaction's beginning.
 func (c *txCore) reader(ks *Keyspace) (reader, error) {
-	state := c.pin.acquire(c.db)
+	state := c.pin.acquire(c.db, ks)
 	if state == nil {
 		return reader{}, ErrClosed
 	}

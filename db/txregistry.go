@@ -1,21 +1,19 @@
 package db
 
-import "github.com/cordwood-db/cordwood/internal/base"
-
-// addTx registers a transaction at the sequence number that seq gives, as
+// addTx registers a transaction and gives it its sequence number, as
 // addSnapshot does for a snapshot. It takes no memory: transactions are a
-// list. pin says that the transaction has to keep a read state: see
-// beginFilter.
-func (r *registry) addTx(c *txCore, seq func() base.SeqNum) (pin bool) {
+// list. false: the store is closed, but the transaction has to be ended.
+func (r *registry) addTx(c *txCore) (ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c.seq, c.listed = seq(), r.listed
+	c.listed = r.listed
+	c.seq, ok = r.position(c.db, &c.pin)
 	c.prev, c.next = nil, r.txs
 	if r.txs != nil {
 		r.txs.prev = c
 	}
 	r.txs = c
-	return r.filtering > 0
+	return ok
 }
 
 // removeTx forgets a transaction. held says that a compaction may have kept

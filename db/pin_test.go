@@ -1,0 +1,75 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/cordwood-db/cordwood/vfs"
+)
+
+// pinned is a store with a snapshot and a transaction that a run with a filter
+// has pinned.
+func pinned(t *testing.T) (*DB, *Snapshot, *Tx) {
+	t.Helper()
+	opts := smallOptions()
+	opts.CompactionFilter = filterFunc(dropMarked)
+	store := openMem(t, vfs.NewMem(), opts)
+	for i := range 10 {
+		must(t, store.Put(fmt.Appendf(nil, "%03d", i), []byte("drop")))
+	}
+	snap, err := store.Snapshot()
+	must(t, err)
+	tx, err := store.Begin(TxOptions{})
+	must(t, err)
+	must(t, store.Compact(context.Background(), All()))
+	if snap.pin.state.Load() == nil || tx.root.core.pin.state.Load() == nil {
+		t.Fatal("nobody is pinned")
+	}
+	return store, snap, tx
+}
+
+// Whoever stays with a read state that has not a keyspace sees that it is there.
+func TestAPinnedReaderMeetsAKeyspaceThatIsMadeLater(t *testing.T) {
+	store, snap, tx := pinned(t)
+	ks := openSpace(t, store, "later", nil)
+	must(t, ks.Put([]byte("k"), []byte("v")))
+	if _, err := snap.In(ks).Get([]byte("k")); !errors.Is(err, ErrNotFound) {
+		t.Error(err)
+	}
+	if _, err := tx.In(ks).Get([]byte("k")); !errors.Is(err, ErrNotFound) {
+		t.Error(err)
+	}
+	must(t, tx.In(ks).Put([]byte("own"), []byte("v")))
+	if got := scanned(t, tx.In(ks), All()); got != "own=v" {
+		t.Error(got)
+	}
+	tx.Discard()
+	must(t, snap.Close())
+	closeDB(t, store)
+}
+
+func TestAPinnedReaderMeetsADroppedKeyspace(t *testing.T) {
+	opts := smallOptions()
+	opts.CompactionFilter = filterFunc(dropMarked)
+	store := openMem(t, vfs.NewMem(), opts)
+	ks := openSpace(t, store, "gone", nil)
+	must(t, ks.Put([]byte("k"), []byte("v")), store.Put([]byte("k"), []byte("drop")))
+	snap, err := store.Snapshot()
+	must(t, err)
+	tx, err := store.Begin(TxOptions{})
+	must(t, err)
+	must(t, store.Compact(context.Background(), All()), store.DropKeyspace("gone"))
+	if snap.pin.state.Load() == nil || tx.root.core.pin.state.Load() == nil {
+		t.Fatal("nobody is pinned")
+	}
+	for _, r := range []Reader{snap.In(ks), tx.In(ks)} {
+		if _, err := r.Get([]byte("k")); !errors.Is(err, ErrKeyspaceDropped) {
+			t.Error(err)
+		}
+	}
+	tx.Discard()
+	must(t, snap.Close())
+	closeDB(t, store)
+}
