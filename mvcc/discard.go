@@ -38,8 +38,9 @@ func (s *Space) effective() Timestamp {
 // compactions have found to hide nothing any more.
 //
 // Views that are open stay readable, and hold back what they can see. Views
-// below ts cannot be opened any more, whether SetDiscard succeeds or not:
-// after an error writes at or below ts may be refused already.
+// below ts cannot be opened any more. After an error that may be so or not, and
+// writes at or below ts may be refused already; Discard tells what is used, and
+// calling SetDiscard again does the rest.
 //
 // ErrTimestamp for TimestampMax, after which nothing could be written.
 func (s *Space) SetDiscard(ts Timestamp) error {

@@ -53,9 +53,11 @@
 // what is open. A deletion that hides nothing any more goes too, from the next
 // SetDiscard on after a compaction met it.
 //
-// Two things stay until [Space.Compact] is called: data that no compaction touches,
-// and what an open snapshot or transaction of the store sees whenever one touches
-// it. A store that is never without them should compact its spaces now and then.
+// Three things stay until [Space.Compact] is called: data that no compaction
+// touches; what a snapshot or transaction of the store that has been open for ten
+// seconds sees whenever one touches it; and deletions at the bottom that were met
+// before the store was closed, with no SetDiscard in between. A store that always
+// has such readers should compact its spaces now and then.
 //
 // # Limits
 //

@@ -16,10 +16,16 @@ import (
 // but then because of a still newer one, or together with v by remove. So the
 // newest one stays, and it is the one that readers see.
 //
+// Views of snapshots and transactions are not held to the effective discard
+// timestamp, which may pass what they see. The store keeps it for them: the filter
+// is not asked about what older ones see, and the young ones stay with the state
+// from before the run. A reader that opens beside the run gets a state and a
+// header of one moment; and what the run relies on was in the header before.
+//
 // A deletion that nothing newer hides is not dropped here, even at the bottom:
 // an older version may lie above it, written late or moved down slower, or may
-// be kept by a snapshot that this filter is not told of. It is noted instead,
-// for removeDead to look at all versions of its key.
+// be one that the filter is not asked about, since an older snapshot sees it. It
+// is noted instead, for removeDead to look at all versions of its key.
 type discardFilter struct{ s *Space }
 
 // Begin implements db.CompactionFilter.

@@ -9,8 +9,9 @@ import (
 // remover deletes the versions of keys that end, at the discard timestamp, with
 // a deletion, and if asked those that a value hides: readers find the same
 // without them. It looks at all that the store holds, so that, unlike the
-// compaction filter, it knows what lies below a deletion. Nothing comes to that later: writes are above the discard
-// timestamp, and what was on its way when that moved had arrived before.
+// compaction filter, it knows what lies below a deletion. Nothing comes to that
+// later: writes are above the discard timestamp, and what was on its way when
+// that moved had arrived before.
 //
 // The deletion goes last: at every moment, and after a crash between two of the
 // batches, it is there as long as anything that it hides.

@@ -191,7 +191,7 @@ func (s *Space) Compact(ctx context.Context, r db.Range) error {
 		return err
 	}
 	// The filter has left what it had no reason to drop in the run that met it:
-	// the newest of each run, and what a snapshot sees. That is little.
+	// the newest of each run, and what an older snapshot sees. That is little.
 	return s.sweep(ctx, r, true)
 }
 
