@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cordwood-db/cordwood/vfs"
 )
@@ -76,4 +78,42 @@ func TestFlushThatSeparatesValuesIsTriedAgainWhenSpaceReturns(t *testing.T) {
 			t.Fatalf("%s: %d bytes, %v", key, len(got), err)
 		}
 	}
+}
+
+// A transaction that has to be checked again does not wait for commits of its
+// group that failed, and that nobody will ever see.
+func TestATransactionDoesNotWaitForAGroupThatFailed(t *testing.T) {
+	fs := vfs.NewMem()
+	full := fullValueLog(fs)
+	store := openMem(t, fs, Options{SyncInterval: -1})
+	defer closeDB(t, store)
+	must(t, store.Put(bs("v"), bytes.Repeat(bs("v"), 2000)))
+	must(t, store.pipeline.Exclusive(func() error { store.w.recent.max = 1; return nil }))
+	large := store.NewBatch()
+	for i := range 10 {
+		must(t, large.Put(fmt.Append(nil, i), bytes.Repeat(bs("v"), 2000)))
+	}
+	tx := mustTx(t, store, TxOptions{})
+	get("k")(t, tx, nil)
+	must(t, tx.Put(bs("j"), nil))
+	full.Store(true)
+	done := make(chan []error, 1)
+	go func() {
+		done <- heldUp(t, store,
+			func() error { return store.Apply(large, NoSync) },
+			tx.Commit,
+		)
+	}()
+	select {
+	case errs := <-done:
+		if !errors.Is(errs[0], ErrDiskFull) {
+			t.Error(errs[0])
+		}
+		if errs[1] != nil && !errors.Is(errs[1], ErrDiskFull) {
+			t.Error(errs[1])
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the transaction still waits")
+	}
+	full.Store(false)
 }

@@ -314,7 +314,9 @@ func (q *request) refusal(recent *recentLog, applied base.SeqNum) error {
 	hit, known := recent.wrote(q.check.read, q.check.seen)
 	switch {
 	case !known:
-		q.check.reach = recent.floor
+		// Not beyond applied: what this group adds to the log may fail yet, and
+		// would be waited for in vain.
+		q.check.reach = min(recent.floor, applied)
 		return errCheckAgain
 	case hit:
 		q.check.reach = applied
