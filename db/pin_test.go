@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cordwood-db/cordwood/vfs"
 )
@@ -72,4 +75,35 @@ func TestAPinnedReaderMeetsADroppedKeyspace(t *testing.T) {
 	tx.Discard()
 	must(t, snap.Close())
 	closeDB(t, store)
+}
+
+// What closes snapshots while one is being opened leaves it no read state.
+func TestASnapshotThatIsClosedWhileItOpensHoldsNothing(t *testing.T) {
+	store := openMem(t, vfs.NewMem(), smallOptions())
+	store.beginFilter()
+	defer store.opened.endFilter()
+	var over atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for !over.Load() {
+			store.opened.closeAll()
+		}
+	})
+	for range 20000 {
+		if s, err := store.Snapshot(); err == nil {
+			must(t, s.Close())
+		} else if !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+	}
+	over.Store(true)
+	wg.Wait()
+	closed := make(chan error, 1)
+	go func() { closed <- store.Close() }()
+	select {
+	case err := <-closed:
+		must(t, err)
+	case <-time.After(10 * time.Second):
+		t.Fatal("Close waits for a read state that nobody gives back")
+	}
 }
