@@ -376,12 +376,12 @@ func (c *Cursor) Valid() bool { return c.valid && c.use.Load() != cursorClosed }
 // Item is the current key and value; only for a valid cursor.
 func (c *Cursor) Item() Item { return Item{c} }
 
-// Key is the current key. The slice is valid until the cursor moves; don't
-// change it.
+// Key is the current key. The slice is valid until the cursor moves or is
+// closed; don't change it.
 func (c *Cursor) Key() []byte { return c.key }
 
-// Value reads the current value. The slice is valid until the cursor moves or
-// Value is called again; don't change it.
+// Value reads the current value. The slice is valid until the cursor moves or is
+// closed, be it by DB.Close, or Value is called again; don't change it.
 func (c *Cursor) Value() ([]byte, error) {
 	c.asked = true
 	if c.valid && c.kind.Op() == base.KindSet && !c.rng.keysOnly && c.use.Load() == cursorIdle {

@@ -22,8 +22,8 @@ func (it Item) Key() []byte { return it.c.key }
 // Value returns the value. Reading it from the value log happens here; where
 // values of the value log are asked for one after the other, those that follow
 // are fetched together with it, if they lie near it. The
-// slice is valid until the cursor moves or Value is called again; don't change
-// it. AppendValue gives a copy.
+// slice is valid until the cursor moves or is closed, be it by DB.Close, or Value
+// is called again; don't change it. AppendValue gives a copy.
 func (it Item) Value() ([]byte, error) { return it.c.Value() }
 
 // AppendValue appends the value to dst.

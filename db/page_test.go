@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -293,5 +294,31 @@ func TestAPageOfValuesTakesFewReads(t *testing.T) {
 	}
 	if fs.n.Load() > 3*pages+5 {
 		t.Errorf("%d pages took %d reads", pages, fs.n.Load())
+	}
+}
+
+func TestAPageIsReadBesideClose(t *testing.T) {
+	for range 20 {
+		store := openMem(t, vfs.NewMem(), smallOptions())
+		for i := range 50 {
+			must(t, store.Put(fmt.Append(nil, i), bytes.Repeat(bs("v"), 2000)))
+		}
+		must(t, store.Flush(context.Background()))
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				for {
+					if _, err := ReadPage(store, All(), nil, 20); err != nil {
+						if !errors.Is(err, ErrClosed) {
+							t.Error(err)
+						}
+						return
+					}
+				}
+			})
+		}
+		time.Sleep(time.Millisecond)
+		closeDB(t, store)
+		wg.Wait()
 	}
 }

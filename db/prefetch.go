@@ -148,6 +148,10 @@ func (c *Cursor) restart() {
 // expectValues tells a cursor that it will walk over about n items from the
 // current one on, and be asked for their values.
 func (c *Cursor) expectValues(n int, backward bool) {
+	if !c.begin() {
+		return
+	}
+	defer c.end()
 	if c.streak, c.walked = aheadAfter, backward; c.ahead == nil && n > aheadFirst {
 		c.newLookahead(min(n, aheadItemsMax))
 	}
