@@ -75,7 +75,11 @@ type indexing[V, I any] struct {
 //
 // The entries are in a keyspace of their own, by the name of that of the view,
 // "/index/" and name; [db.DB.DropKeyspace] removes an index that is not used any
-// more. An index that is new to a keyspace with items is incomplete: it is
+// more. Dropping the keyspace of the items leaves the index: AddIndex empties it
+// if there are no items. An encoded index key, with that of the item behind it
+// unless the index is unique, has at most [db.MaxKeyBytes]; for a longer one the
+// write fails with db.ErrKeyTooLarge, and so does the commit of the transaction
+// that it was in. An index that is new to a keyspace with items is incomplete: it is
 // maintained, but its reads return ErrIndexIncomplete until Rebuild has run.
 //
 // Errors: ErrIndexName, ErrIndexMismatch, ErrBound, and those of the store.
@@ -109,6 +113,9 @@ func AddIndex[K, V, I any](v *View[K, V], name string, e Element[I], keys func(V
 // settle checks the state of the index, or writes the first one.
 func (x *Index[K, V, I]) settle() error {
 	_, err := x.state(x.ks)
+	if err == nil {
+		return x.removeOrphans()
+	}
 	if !errors.Is(err, db.ErrNotFound) {
 		return err
 	}
@@ -119,15 +126,46 @@ func (x *Index[K, V, I]) settle() error {
 			return err
 		}
 		s := indexState{state: stateComplete}
-		for _, err := range tx.In(x.v.ks).Scan(db.All().KeysOnly()) {
-			if err != nil {
-				return err
-			}
+		items, err := holds(tx.In(x.v.ks), db.All())
+		if err != nil {
+			return err
+		}
+		if items {
 			s.state = stateBuilding
-			break
 		}
 		return x.putState(entries, s)
 	})
+}
+
+// removeOrphans removes all entries if there are no items: the keyspace of those
+// that they were for has been dropped, and this is another one by its name, in
+// which they would stand for items that have nothing to do with them.
+func (x *Index[K, V, I]) removeOrphans() error {
+	if items, err := holds(x.v.ks, db.All()); items || err != nil {
+		return err
+	}
+	all := db.Between(entriesStart, entriesEnd)
+	if orphans, err := holds(x.ks, all); !orphans || err != nil {
+		return err
+	}
+	err := x.v.store.Update(context.Background(), func(tx *db.Tx) error {
+		if items, err := holds(tx.In(x.v.ks), db.All()); items || err != nil {
+			return err
+		}
+		return tx.In(x.ks).DeleteRange(all)
+	})
+	if errors.Is(err, db.ErrReadOnly) {
+		return nil // nor will there be any: reads pass over them
+	}
+	return err
+}
+
+// holds reports whether there is a key in r.
+func holds(reader db.Reader, r db.Range) (bool, error) {
+	for _, err := range reader.Scan(r.KeysOnly()) {
+		return err == nil, err
+	}
+	return false, nil
 }
 
 // indexState is what an index says of itself.
