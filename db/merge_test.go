@@ -311,3 +311,31 @@ func FuzzUnionMembers(f *testing.F) {
 		}
 	})
 }
+
+// spoiler is an operator that fails with something else than it was given.
+type spoiler struct{ mergeFunc }
+
+func (spoiler) Merge(dst, _, _ []byte, _ bool, _ [][]byte) ([]byte, error) {
+	return append(dst, "junk"...), errSpoiled
+}
+
+var errSpoiled = errors.New("spoiled")
+
+func TestAMergeThatFailsLeavesTheCallersSliceAsItWas(t *testing.T) {
+	opts := smallOptions()
+	opts.Merge = spoiler{}
+	store := openMem(t, vfs.NewMem(), opts)
+	defer closeDB(t, store)
+	must(t, store.Merge(bs("stored"), nil))
+	tx := mustTx(t, store, TxOptions{})
+	defer tx.Discard()
+	must(t, tx.Merge(bs("own"), nil))
+	for key, r := range map[string]Reader{"stored": store, "own": tx} {
+		if got, err := r.AppendGet(bs("x"), bs(key)); string(got) != "x" || !errors.Is(err, errSpoiled) {
+			t.Errorf("%s: %q, %v", key, got, err)
+		}
+		if got, err := r.Get(bs(key)); got != nil || !errors.Is(err, errSpoiled) {
+			t.Errorf("%s: %q, %v", key, got, err)
+		}
+	}
+}

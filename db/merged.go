@@ -47,10 +47,21 @@ func (o *operands) value(dst []byte, op MergeOperator, key []byte) ([]byte, erro
 	}
 	oldestFirst := slices.Clone(o.list)
 	slices.Reverse(oldestFirst)
-	if dst == nil {
-		dst = []byte{}
+	return appendMerge(dst, op, key, o.base, o.hasBase, oldestFirst)
+}
+
+// appendMerge appends to dst what op makes of operands, oldest first. On an
+// error it returns dst as it was, whatever op returns.
+func appendMerge(dst []byte, op MergeOperator, key, below []byte, found bool, operands [][]byte) ([]byte, error) {
+	room := dst
+	if room == nil {
+		room = []byte{}
 	}
-	return op.Merge(dst, key, o.base, o.hasBase, oldestFirst)
+	value, err := op.Merge(room, key, below, found, operands)
+	if err != nil {
+		return dst, err
+	}
+	return value, nil
 }
 
 // appendMerged appends the value of a key whose newest version is a merge

@@ -198,10 +198,7 @@ func (r *reader) appendOwn(dst, key []byte, own *ownValue) ([]byte, error) {
 	if op == nil {
 		return dst, ErrNoMerge
 	}
-	if dst == nil {
-		dst = []byte{}
-	}
-	return op.Merge(dst, key, below, found, own.operands)
+	return appendMerge(dst, op, key, below, found, own.operands)
 }
 
 // readOwn appends to dst the value that a pointer into the transaction's own
