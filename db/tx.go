@@ -171,7 +171,7 @@ func (t *Tx) In(ks *Keyspace) *Tx { return &Tx{t.root, ks} }
 
 // enter claims the transaction for one call; leave gives it back.
 func (t *Tx) enter() (*txCore, error) {
-	r := t.root
+	r, store := t.root, t.ks.db // a nil Keyspace panics before anything is claimed
 	if !r.use.CompareAndSwap(txIdle, txBusy) {
 		if r.use.Load() == txOver {
 			return nil, ErrTxDone
@@ -182,7 +182,7 @@ func (t *Tx) enter() (*txCore, error) {
 	switch c := r.core; {
 	case c.closed.Load():
 		err = ErrClosed
-	case t.ks.db != c.db:
+	case store != c.db:
 		err = errForeignKeyspace
 	default:
 		return c, nil

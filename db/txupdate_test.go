@@ -270,3 +270,22 @@ func TestATransactionEndsTheWaitOfWhatItHeldUp(t *testing.T) {
 		t.Fatal(seqs)
 	}
 }
+
+// Whoever passes no keyspace learns where, instead of waiting for ever.
+func TestATransactionOnNoKeyspacePanicsAndEnds(t *testing.T) {
+	store := openMem(t, vfs.NewMem(), smallOptions())
+	defer closeDB(t, store)
+	done := make(chan any, 1)
+	go func() {
+		defer func() { done <- recover() }()
+		_ = store.View(func(tx *Tx) error { _, err := tx.In(nil).Get(bs("k")); return err })
+	}()
+	select {
+	case got := <-done:
+		if got == nil {
+			t.Error("no panic")
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the transaction does not end")
+	}
+}
