@@ -26,9 +26,10 @@ func TestStoresFromBeforeKeyspacesOpen(t *testing.T) {
 	for _, name := range []string{"v1-closed", "v1-killed"} {
 		t.Run(name, func(t *testing.T) {
 			fs := goldenStore(t, name)
-			now := time.Unix(1_700_000_001, 0)
+			var clock jumpingClock
+			clock.set(time.Unix(1_700_000_001, 0).UnixNano())
 			opts := Options{MemtableBytes: 64 << 10, MemoryMax: 4 << 20, TableBytes: 64 << 10, Merge: Append(),
-				Clock: func() time.Time { return now }, ReadOnly: true}
+				Clock: clock.Now, ReadOnly: true}
 			store := openMem(t, fs, opts)
 			checkGolden(t, store, true)
 			closeDB(t, store)
@@ -41,7 +42,7 @@ func TestStoresFromBeforeKeyspacesOpen(t *testing.T) {
 			ks := openSpace(t, store, "new", nil)
 			must(t, ks.Put([]byte("key001"), bytes.Repeat([]byte("n"), 3000)))
 			closeDB(t, store)
-			now = now.Add(time.Hour)
+			clock.set(clock.latest + int64(time.Hour))
 			store = openMem(t, fs, opts)
 			checkGolden(t, store, false)
 			must(t, store.Compact(context.Background(), All()), store.CollectGarbage(context.Background(), 0))

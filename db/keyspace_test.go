@@ -269,9 +269,10 @@ func TestACommitThatEndsInADroppedKeyspaceIsReplayedOnce(t *testing.T) {
 
 func TestKeyspaceOptionsAreStored(t *testing.T) {
 	fs := vfs.NewMem()
-	now := time.Unix(1000, 0)
+	var clock jumpingClock
+	clock.set(time.Unix(1000, 0).UnixNano())
 	opts := smallOptions()
-	opts.Clock = func() time.Time { return now }
+	opts.Clock = clock.Now
 	store := openMem(t, fs, opts)
 	o := &KeyspaceOptions{DefaultTTL: time.Minute, BlockBytes: 100, ValueThreshold: -1, FilterBitsPerKey: -1,
 		Compression: CompressionNone, Merge: Append()}
@@ -301,7 +302,7 @@ func TestKeyspaceOptionsAreStored(t *testing.T) {
 	if m := store.Metrics(); m.ValueLog.Files != 0 {
 		t.Error("a keyspace without separation has values in the value log")
 	}
-	now = now.Add(2 * time.Minute)
+	clock.set(clock.latest + int64(2*time.Minute))
 	if ok, err := a.Has([]byte("k")); ok || err != nil {
 		t.Error("the default time to live has no effect", err)
 	}

@@ -42,10 +42,11 @@ func TestMultiGetIsAsManyGets(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
-	now := time.Unix(1000, 0)
+	var clock jumpingClock
+	clock.set(time.Unix(1000, 0).UnixNano())
 	opts := smallOptions()
 	opts.ValueThreshold, opts.Merge = 100, Counter()
-	opts.Clock = func() time.Time { return now }
+	opts.Clock = clock.Now
 	store := openMem(t, vfs.NewMem(), opts)
 	defer closeDB(t, store)
 	for range 3000 {
@@ -65,7 +66,7 @@ func TestMultiGetIsAsManyGets(t *testing.T) {
 			must(t, store.Put(key, aheadValue(rng.IntN(300))[:rng.IntN(200)]))
 		}
 	}
-	now = now.Add(2 * time.Second)
+	clock.set(clock.latest + int64(2*time.Second))
 	for range 20 {
 		var keys [][]byte
 		for range rng.IntN(300) {
