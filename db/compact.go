@@ -408,14 +408,16 @@ func (db *DB) compact(ctx context.Context, j *job) error {
 			made = append(made, a.Meta)
 		}
 	}
-	if err := db.applyTables(edit, made, nil, nil); err != nil {
-		return err
-	}
-	db.dead.add(dropped)
-	if j.plan.DeleteOnly {
-		for file := range edit.Discards {
-			db.dead.forget(file)
+	settle := func() {
+		db.dead.add(dropped)
+		if j.plan.DeleteOnly {
+			for file := range edit.Discards {
+				db.dead.forget(file)
+			}
 		}
+	}
+	if err := db.applyTables(edit, made, nil, nil, settle); err != nil {
+		return err
 	}
 	db.noteCompaction(j.plan, edit, stats, time.Since(start))
 	return nil

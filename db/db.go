@@ -150,11 +150,20 @@ func (db *DB) installLocked(gens []*generation, version *manifest.Version) {
 // prepare, if not nil, may amend the edit to the newest version; drop, if not
 // nil, picks the generations that the edit replaces.
 func (db *DB) apply(edit *manifest.Edit, prepare func(*manifest.Version) error, drop func(*generation) bool) error {
+	return db.applyWith(edit, prepare, drop, nil)
+}
+
+// applyWith is apply. With the edit it does what settle, if not nil, does:
+// whoever has seen the edit and calls awaitInstalls finds that done.
+func (db *DB) applyWith(edit *manifest.Edit, prepare func(*manifest.Version) error, drop func(*generation) bool, settle func()) error {
 	db.installMu.Lock()
 	defer db.installMu.Unlock()
 	version, err := db.set.Apply(edit, prepare)
 	switch {
 	case err == nil:
+		if settle != nil {
+			defer settle() // with installMu, without mu
+		}
 	case db.set.Failed() != nil:
 		// The caller has to know what became of this edit: fail would return
 		// an earlier failure.
@@ -190,6 +199,12 @@ func (db *DB) apply(edit *manifest.Edit, prepare func(*manifest.Version) error, 
 	}
 	db.updatePressureLocked()
 	return nil
+}
+
+// awaitInstalls waits until every edit that can be seen is installed.
+func (db *DB) awaitInstalls() {
+	db.installMu.Lock()
+	defer db.installMu.Unlock()
 }
 
 // now is the time by which entries expire: the clock, but never before what

@@ -214,12 +214,11 @@ func (db *DB) flush(gens []*generation) error {
 		}
 		return slices.Contains(gens, g)
 	}
-	if err := db.applyTables(edit, f.tables, prepare, drop); err != nil {
+	if err := db.applyTables(edit, f.tables, prepare, drop, func() { db.dead.add(f.dropped) }); err != nil {
 		db.loseValues(f.separated)
 		return err
 	}
 	clear(db.lost)
-	db.dead.add(f.dropped)
 	db.noteFlush(f, time.Since(start))
 	db.retireSegments(newest.nextSegment)
 	return nil
@@ -316,8 +315,8 @@ func (db *DB) valueWriterPinned(pinned map[base.FileNum]uint64) (*valueFile, err
 
 // applyTables applies an edit that adds new tables, and removes them if the
 // edit certainly has not taken place.
-func (db *DB) applyTables(edit *manifest.Edit, tables []*manifest.TableMeta, prepare func(*manifest.Version) error, drop func(*generation) bool) error {
-	err := db.apply(edit, prepare, drop)
+func (db *DB) applyTables(edit *manifest.Edit, tables []*manifest.TableMeta, prepare func(*manifest.Version) error, drop func(*generation) bool, settle func()) error {
+	err := db.applyWith(edit, prepare, drop, settle)
 	var uncertain *manifest.UncertainError
 	if err == nil || errors.As(err, &uncertain) {
 		return err // in doubt, the MANIFEST sees to the tables

@@ -141,9 +141,12 @@ type collection struct {
 // files of old versions around for longer.
 const liveBatch = 1024
 
-// run copies what is live.
+// run copies what is live. What the victims' accounts say is dead is on the
+// lists by then, or the lists are gone: else it would be copied, and nobody
+// would ever know again that it is garbage.
 func (g *collection) run(victims []*victim) error {
 	defer g.letGo()
+	g.db.awaitInstalls()
 	for _, v := range victims {
 		if v.allExpired {
 			continue

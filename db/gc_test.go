@@ -42,3 +42,42 @@ func TestOverstatedGarbageIsCollectedOnce(t *testing.T) {
 		}
 	}
 }
+
+// Between an edit that counts garbage and the list that names it, a collection
+// would copy what is dead and clear the account: the space would be lost for good.
+func TestACollectionWaitsForTheListOfWhatIsDead(t *testing.T) {
+	store := openMem(t, vfs.NewMem(), Options{ValueThreshold: 100, SpaceAmpMax: 1000})
+	defer closeDB(t, store)
+	for i := range 100 {
+		must(t, store.Put(fmt.Appendf(nil, "%d", i), bytes.Repeat([]byte{1}, 1000)))
+	}
+	must(t, store.Flush(context.Background()), store.CollectGarbage(context.Background(), 1)) // seals the file
+	s, _ := store.acquire()
+	file := s.version.Vlogs[0].Logical
+	edit := &manifest.Edit{Discards: map[base.FileNum]uint64{}}
+	var dropped []base.Pointer
+	r := reader{db: store, ks: store.main, s: s, v: s.view(0), seq: base.SeqNumMax}
+	it, err := r.newInternalIterator(&sourceOptions{})
+	must(t, err)
+	for ok := it.First(); ok; ok = it.Next() {
+		if ptr, ok, err := pointerOf(it.Key(), it.Value()); ok && ptr.File == file && len(dropped) < 60 {
+			dropped = append(dropped, ptr)
+			edit.Discards[file] += uint64(ptr.Size)
+		} else {
+			must(t, err)
+		}
+	}
+	must(t, it.Close())
+	store.release(s)
+	collected := make(chan error, 1)
+	must(t, store.applyWith(edit, nil, nil, func() {
+		go func() { collected <- store.CollectGarbage(context.Background(), 0) }()
+		time.Sleep(50 * time.Millisecond)
+		store.dead.add(dropped)
+	}))
+	must(t, <-collected)
+	waitUntil(t, func() bool { return store.Metrics().Collections > 0 }, func() string { return "no collection" })
+	if m := store.Metrics(); m.ValueLog.Bytes > 45*1100 || m.ValueLog.Garbage != 0 {
+		t.Errorf("%d bytes are left, %d of them on the books as garbage", m.ValueLog.Bytes, m.ValueLog.Garbage)
+	}
+}
