@@ -49,6 +49,7 @@ func (db *DB) createWAL() error {
 	if w.created == nil {
 		opts := wal.Options{FS: db.fs, Dir: db.dir, NewID: db.rand.next, Synced: w.nextLSN,
 			PreallocateBytes: min(db.opts.MemtableBytes/4, 8*mib)}
+		db.noteSegment(w.nextSegment) // before its file can be seen
 		db.active.dirMu.Lock()
 		log, err := wal.Create(opts, w.nextSegment, w.nextLSN)
 		db.active.dirMu.Unlock()
@@ -69,7 +70,6 @@ func (db *DB) createWAL() error {
 		}
 	}
 	w.nextSegment = segment + 1
-	db.noteSegment(segment)
 	a := &db.active
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -340,11 +340,11 @@ func (db *DB) makeRoom(group []*commit.Request) error {
 // waits for its flush. The caller is the commit side.
 func (db *DB) freeze() error {
 	w := &db.w
+	db.noteSegment(w.nextSegment) // before its file can be seen
 	if err := db.active.wal.Rotate(w.nextSegment); err != nil {
 		return err
 	}
 	w.gen.nextSegment = w.nextSegment
-	db.noteSegment(w.nextSegment)
 	w.nextSegment++
 	db.mu.Lock()
 	defer db.mu.Unlock()

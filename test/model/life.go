@@ -127,10 +127,11 @@ func (r *run) reopen() error {
 }
 
 // resumeFeeds resumes feeds, but those that have delivered what a crash has
-// taken away.
+// taken away, or may have: that a commit without a visible effect is gone does
+// not show, and then its sequence number is that of another one.
 func (r *run) resumeFeeds(feeds []*heldFeed) error {
 	for _, h := range feeds {
-		if h.at > len(r.commits) {
+		if h.at > len(r.commits) || h.at > 0 && r.commits[h.at-1].maybe {
 			continue
 		}
 		if err := r.resumeFeed(h); err != nil {
@@ -216,6 +217,7 @@ func (r *run) replace(image *vfs.Mem, check func(*db.DB) (int, error)) error {
 		r.commits[len(r.commits)-1-held+i].maybe = true
 	}
 	r.log, r.synced = []world{r.want}, 0
+	r.crashes = append(r.crashes, len(r.commits))
 	return r.resumeFeeds(feeds)
 }
 

@@ -39,6 +39,7 @@ type run struct {
 	sequences []*heldSequence
 	given     map[given]bool
 	commits   []madeCommit // all that the store holds, in order
+	crashes   []int        // how many commits there were after each power loss
 	changes   []write      // committed since the oldest of txs began, or longer
 	trace     []string     // the last operations, for the report
 	batch     *db.Batch
