@@ -10,8 +10,8 @@ import (
 	"github.com/cordwood-db/cordwood/internal/base"
 )
 
-// registry knows the open snapshots, transactions and cursors: which sequence numbers are in
-// use, and where what was left open had been opened.
+// registry knows the open snapshots, transactions and cursors: which sequence
+// numbers are in use, and where what was left open had been opened.
 type registry struct {
 	mu        sync.Mutex
 	cursors   map[*handle]*Cursor
