@@ -1,0 +1,5 @@
+package enginetest
+
+import "testing"
+
+func TestRunOfMemory(t *testing.T) { Run(t, Memory()) }
