@@ -20,12 +20,13 @@ one can.
 
 A file of a run is JSON lines: the first is a Header, each later one a Phase, or at
 the end a Footer. It is written as the run goes on, so that a run that was cut off
-leaves a file that can be read: Read returns what is whole. Format numbers the
+leaves a file that can be read: ReadRun returns what is whole. Format numbers the
 version; a newer one is refused. Times are nanoseconds where the name ends in _ns,
 else seconds; sizes are bytes.
 
 # Concurrency
 
-Everything is for one goroutine at a time.
+Everything is for one goroutine at a time. What takes a Run only reads it, and may
+be called by several at once.
 */
 package result

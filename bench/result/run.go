@@ -2,7 +2,7 @@ package result
 
 import "time"
 
-// Format is the version of the file that Write writes.
+// Format is the version of the file that a Writer writes.
 const Format = 1
 
 // Run is one invocation of kvbench.
