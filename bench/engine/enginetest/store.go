@@ -2,7 +2,6 @@ package enginetest
 
 import (
 	"bytes"
-	"errors"
 	"testing"
 
 	"github.com/cordwood-db/cordwood/bench/engine"
@@ -18,9 +17,15 @@ type tested struct {
 }
 
 // open opens a new store, which is closed when the test ends.
-func open(t *testing.T, e *engine.Engine) *tested {
+func open(t *testing.T, e *engine.Engine, o engine.Options) *tested {
 	t.Helper()
-	s := &tested{t: t, engine: e, options: options(t.TempDir())}
+	o.Dir = t.TempDir()
+	return openThere(t, e, o)
+}
+
+func openThere(t *testing.T, e *engine.Engine, o engine.Options) *tested {
+	t.Helper()
+	s := &tested{t: t, engine: e, options: o}
 	s.reopen()
 	t.Cleanup(func() {
 		if s.Store != nil {
@@ -78,7 +83,7 @@ func (s *tested) wantNone(key string) {
 	s.t.Helper()
 	dst := []byte("kept")
 	got, err := s.Get(dst, []byte(key))
-	if !errors.Is(err, engine.ErrNotFound) || !bytes.Equal(got, dst) {
+	if err != engine.ErrNotFound || !bytes.Equal(got, dst) { //nolint:errorlint // as it is
 		s.t.Fatalf("Get(%q, %q) = %s, %v; want the first and %v", dst, key, short(got), err, engine.ErrNotFound)
 	}
 }
