@@ -20,6 +20,7 @@ const (
 // VersionError says that a file was written by a newer kvbench.
 type VersionError struct{ Format int }
 
+// Error says which formats there are.
 func (e *VersionError) Error() string {
 	return fmt.Sprintf("the run has format %d, this kvbench reads formats up to %d: use a newer one", e.Format, Format)
 }
@@ -31,6 +32,7 @@ type FormatError struct {
 	Err     error // may be nil
 }
 
+// Error names the line.
 func (e *FormatError) Error() string {
 	if e.Err != nil {
 		return fmt.Sprintf("not a run of kvbench: line %d: %s: %v", e.Line, e.Problem, e.Err)
