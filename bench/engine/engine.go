@@ -21,6 +21,10 @@ type Engine struct {
 	VersionOf func() string
 	// Abilities are those that its stores have.
 	Abilities Ability
+	// LostByKill is what a store without Options.Sync may lose of the last commits
+	// when the process is killed, such as "up to 32 KiB", for an engine that has
+	// nothing between that and Options.Sync. Empty: nothing, as Options asks for.
+	LostByKill string
 	// Settings lists what Open sets for these options, in a fixed order, and what
 	// a reader must know to compare fairly, such as a durability that differs.
 	Settings func(Options) []Setting

@@ -25,6 +25,8 @@ import (
 const (
 	pebbleTool = "as in Pebble's own benchmark (cmd/pebble/db.go)"
 
+	pebbleLostByKill = "up to 32 KiB, a block of the WAL that is not full"
+
 	pebbleBlockBytes      = 32 << 10
 	pebbleIndexBlockBytes = 256 << 10
 	pebbleL0Compaction    = 2
@@ -56,7 +58,8 @@ func pebbleEngine(name, title string, separate bool) *engine.Engine {
 	}
 	return &engine.Engine{
 		Name: name, Title: title, Module: "github.com/cockroachdb/pebble/v2", Abilities: abilities,
-		Settings: func(o engine.Options) []engine.Setting { return pebbleSettings(o, separate) },
+		LostByKill: pebbleLostByKill,
+		Settings:   func(o engine.Options) []engine.Setting { return pebbleSettings(o, separate) },
 		Open: func(o engine.Options) (engine.Store, error) {
 			s, err := openPebble(o, separate)
 			if err != nil {
@@ -129,7 +132,7 @@ func pebbleSettings(o engine.Options, separate bool) []engine.Setting {
 	if o.Compression == engine.CompressionNone {
 		compression = "none"
 	}
-	durability := "up to a 32 KiB block of the WAL is lost when the process is killed"
+	durability := "when the process is killed, it loses " + pebbleLostByKill
 	if o.Sync {
 		durability = "survives power loss"
 	}
@@ -229,7 +232,9 @@ func (s *pebbleStore) Delete(key []byte) error { return s.db.Delete(key, s.write
 
 func (s *pebbleStore) Merge(key, operand []byte) error { return s.db.Merge(key, operand, s.write) }
 
-func (s *pebbleStore) NewBatch() engine.Batch { return &pebbleBatch{b: s.db.NewBatch(), write: s.write} }
+func (s *pebbleStore) NewBatch() engine.Batch {
+	return &pebbleBatch{b: s.db.NewBatch(), write: s.write}
+}
 
 type pebbleBatch struct {
 	b     *pebble.Batch

@@ -45,6 +45,11 @@ func death(s *tested) {
 	if s.engine.Name == Memory().Name {
 		s.t.Skip("what is in memory dies with the process")
 	}
+	if s.engine.LostByKill != "" { // then only what is synced is sure to be there
+		s.close()
+		s.options.Sync = true
+		s.reopen()
+	}
 	m := newModel()
 	for i := range 200 {
 		m.put(s, numbered("key", i), text(i, 1500))
