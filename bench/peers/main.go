@@ -1,0 +1,10 @@
+package main
+
+import (
+	"os"
+
+	"github.com/cordwood-db/cordwood/bench/cli"
+	_ "github.com/cordwood-db/cordwood/bench/engine/cordwood" // beside its peers
+)
+
+func main() { os.Exit(cli.Main("kvbench")) }
