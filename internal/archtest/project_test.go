@@ -64,6 +64,7 @@ var formats = map[string]struct{ page, test, golden string }{
 	"sequence": {"sequence.md", "db/sequence_test.go", "db/testdata/sequence-v1.hex"},
 	"tuple":    {"tuple.md", "typed/golden_test.go", "typed/testdata/tuple-v1.hex"},
 	"mvcc":     {"mvcc.md", "mvcc/encoding_test.go", "mvcc/testdata/space-v1.hex"},
+	"trace":    {"trace.md", "bench/trace/golden_test.go", "bench/trace/testdata/v1.hex"},
 	"index":    {"index.md", "typed/golden_test.go", "typed/testdata/index-v1.hex"},
 }
 
