@@ -9,6 +9,11 @@ import (
 // ErrNotFound is what Get returns, as it is, for a key that is not there.
 var ErrNotFound = errors.New("engine: not found")
 
+// ErrBatchFull is what a write to a batch fails with, wrapped, when the engine
+// can apply no more at once. The write is not in the batch; what was there before
+// is, and can be committed.
+var ErrBatchFull = errors.New("engine: the batch is full")
+
 // Store is an open store. Keys and values that are passed in stay the caller's
 // and may be changed once the call has returned.
 type Store interface {
@@ -34,6 +39,7 @@ type Store interface {
 
 // Batch collects writes that Commit applies atomically.
 type Batch interface {
+	// Put and Delete may fail with ErrBatchFull.
 	Put(key, value []byte) error
 	Delete(key []byte) error
 	// Commit applies the writes as durably as Options.Sync asks for, and leaves
