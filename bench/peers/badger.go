@@ -58,8 +58,7 @@ func badgerOptions(o engine.Options) badger.Options {
 		WithNumMemtables(max(1, o.MemtablesMax-2)).
 		WithIndexCacheSize(index).
 		WithBlockCacheSize(o.CacheBytes - index)
-	opts = opts.WithBloomFalsePositive(0)
-	if o.FilterBits > 0 {
+	if opts.BloomFalsePositive = 0; o.FilterBits > 0 {
 		// Badger rounds up: a little less does not become one bit more.
 		opts = opts.WithBloomFalsePositive(math.Exp2(0.01 - float64(o.FilterBits)))
 	}
@@ -214,12 +213,7 @@ func (s *badgerStore) set(e *badger.Entry) error {
 }
 
 func (s *badgerStore) Delete(key []byte) error {
-	txn := s.db.NewTransaction(true)
-	defer txn.Discard()
-	if err := txn.Delete(key); err != nil {
-		return err
-	}
-	return txn.Commit()
+	return s.db.Update(func(txn *badger.Txn) error { return txn.Delete(key) })
 }
 
 func (s *badgerStore) NewBatch() engine.Batch { return &badgerBatch{db: s.db} }
@@ -468,7 +462,7 @@ func (s *badgerStore) wait(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		running := memtables > 1 || badgerCompacting() > 0
+		running := memtables > 1 || badgerMetric("badger_compaction_current_num_lsm") > 0
 		if running {
 			quiet = time.Now()
 		}
@@ -506,9 +500,6 @@ func (s *badgerStore) due() bool {
 	}
 	return false
 }
-
-// badgerCompacting is how many tables are being compacted, by Badger's metrics.
-func badgerCompacting() int64 { return badgerMetric("badger_compaction_current_num_lsm") }
 
 // badgerMetric reads a metric of Badger, or the sum of a map of them.
 func badgerMetric(name string) int64 {
