@@ -4,8 +4,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cordwood-db/cordwood/bench/engine"
 )
@@ -24,15 +26,20 @@ func goroutines(s *tested) {
 	for i := range 3 {
 		run(fmt.Sprintf("client %d", i), func() error { return client(s.Store, i) })
 	}
+	var read atomic.Bool
 	run("writer of pairs", func() error {
-		for i := range 200 {
-			if err := writePairs(s.NewBatch(), uint64(i)); err != nil {
+		for i := uint64(0); !read.Load(); i++ {
+			if err := writePairs(s.NewBatch(), i); err != nil {
 				return err
 			}
+			runtime.Gosched()
 		}
 		return nil
 	})
-	run("reader of pairs", func() error { return readPairs(s.Store) })
+	run("reader of pairs", func() error {
+		defer read.Store(true)
+		return readPairs(s.Store)
+	})
 	run("settling", func() error { return s.Settle(s.t.Context()) })
 	wg.Wait()
 }
@@ -86,7 +93,7 @@ func writePairs(b engine.Batch, n uint64) error {
 // readPairs checks that batches are seen whole, and in their order.
 func readPairs(s engine.Store) error {
 	var last uint64
-	for i := range 300 {
+	for i := range 500 {
 		c, err := s.NewCursor(engine.CursorOptions{Lower: []byte("pair"), Upper: []byte("paj"), Reverse: i%2 == 1})
 		if err != nil {
 			return err
@@ -112,6 +119,7 @@ func readPairs(s engine.Store) error {
 			return fmt.Errorf("a cursor sees batch %d after %d", seen[0], last)
 		}
 		last = seen[0]
+		runtime.Gosched()
 	}
 	return nil
 }

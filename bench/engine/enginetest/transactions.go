@@ -3,6 +3,7 @@ package enginetest
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"sync"
 
@@ -104,6 +105,7 @@ func move(store engine.Transactor, amount int) error {
 			if err != nil {
 				return err
 			}
+			runtime.Gosched() // for the others to come between
 			if err := tx.Put([]byte(key), []byte(strconv.Itoa(n+add))); err != nil {
 				return err
 			}
