@@ -27,8 +27,8 @@ from a scan, one that should not be there, a torn batch, a lost update: each is 
 
 # Concurrency
 
-Each key has one writer at a time: the writing clients share the keys out between
-them, by index modulo their number. A Model is read by everyone. A Client belongs to
-one goroutine.
+Each key has one writer at a time: a client claims a key before it writes it, and
+draws another one if it is held, so that writers keep to the chooser's distribution.
+A Model is read by everyone. A Client belongs to one goroutine.
 */
 package workload
