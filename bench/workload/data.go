@@ -40,6 +40,7 @@ type UsageError struct {
 	Problem string
 }
 
+// Error implements error.
 func (e *UsageError) Error() string {
 	return fmt.Sprintf("%s %q: %s", e.What, e.Given, e.Problem)
 }

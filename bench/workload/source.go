@@ -63,6 +63,7 @@ type WrongAnswer struct {
 	Problem string
 }
 
+// Error implements error.
 func (w *WrongAnswer) Error() string {
 	return fmt.Sprintf("WRONG ANSWER for key %q: %s", w.Key, w.Problem)
 }
