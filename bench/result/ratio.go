@@ -27,7 +27,12 @@ type Ratio struct {
 // (Fleming and Wallace, "How not to lie with statistics", CACM 29(3), 1986), and
 // its interval is that of Student's t for the mean of the logarithms.
 func Ratios(run *Run, baseline string, confidence float64) []Ratio {
-	summaries := Summaries(run)
+	return RatiosOf(Summaries(run), baseline, confidence)
+}
+
+// RatiosOf is Ratios of summaries that were made before: making them is most of
+// the work, and the same for every baseline.
+func RatiosOf(summaries []Summary, baseline string, confidence float64) []Ratio {
 	type place struct{ set, workload string }
 	bases := make(map[place]*Summary)
 	for i := range summaries {
