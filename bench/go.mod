@@ -6,6 +6,7 @@ require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/cordwood-db/cordwood v0.0.0-00010101000000-000000000000
+	github.com/creack/pty v1.1.24
 	github.com/google/btree v1.1.3
 	github.com/klauspost/compress v1.20.3
 	github.com/spf13/cobra v1.10.2

@@ -122,15 +122,13 @@ func overallLine(u Update, columns int) string {
 }
 
 // phaseLine is "pebble, 1KiB, readrandom: running 61%, 231,000/s, p99 12µs". In a
-// narrow terminal the label gives way to the figures.
+// narrow terminal the names give way to the figures.
 func phaseLine(u Update, columns int) string {
-	label, doing := u.label(), u.doing()
-	room := columns - len([]rune(doing)) - 2
-	switch {
-	case label == "":
-		return fit(doing, columns)
-	case room < barColumnsMin:
-		return fit(u.Workload+" "+doing, columns)
+	doing := u.doing()
+	for _, name := range []string{u.label(), u.Engine + " " + u.Workload, u.Workload} {
+		if line := name + ": " + doing; strings.TrimSpace(name) != "" && len([]rune(line)) <= columns {
+			return line
+		}
 	}
-	return fit(label, room) + ": " + doing
+	return fit(doing, columns)
 }
