@@ -94,8 +94,6 @@ func TestRatiosArePairedByRound(t *testing.T) {
 	}
 }
 
-func sq(v float64) float64 { return v * v }
-
 func TestOneRoundHasNoInterval(t *testing.T) {
 	r := ratioOf(t, rounds([]float64{100}, []float64{50, 70}), "rate")
 	if r.Interval || r.N != 1 || math.Abs(r.Mean-0.5) > 1e-9 || r.Low != r.Mean || r.High != r.Mean {

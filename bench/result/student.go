@@ -26,16 +26,32 @@ func studentQuantile(tail, df float64) float64 {
 	for studentTail(high, df) > tail && high < 1e300 {
 		low, high = high, 2*high
 	}
-	// Bisection: each step gains a bit, and nothing can go wrong.
-	for range 80 {
-		middle := low + (high-low)/2
-		if studentTail(middle, df) > tail {
-			low = middle
+	// Newton's method, and bisection where it would leave the bracket.
+	t := low + (high-low)/2
+	for range 100 {
+		excess := studentTail(t, df) - tail
+		if excess > 0 {
+			low = t
 		} else {
-			high = middle
+			high = t
 		}
+		next := t + excess/studentDensity(t, df)
+		if !(next > low && next < high) {
+			next = low + (high-low)/2
+		}
+		if math.Abs(next-t) <= 1e-13*high {
+			return next
+		}
+		t = next
 	}
-	return low + (high-low)/2
+	return t
+}
+
+// studentDensity is the derivative of the distribution at t.
+func studentDensity(t, df float64) float64 {
+	lgAbove, _ := math.Lgamma((df + 1) / 2)
+	lgBelow, _ := math.Lgamma(df / 2)
+	return math.Exp(lgAbove-lgBelow-(df+1)/2*math.Log1p(t*t/df)) / math.Sqrt(df*math.Pi)
 }
 
 // betaIncomplete is I_x(a, b), with y = 1-x given apart since the difference

@@ -29,6 +29,9 @@ type Lost struct {
 	Reason  string // never empty
 }
 
+// interrupted is the reason of a phase that was not finished.
+const interrupted = "interrupted"
+
 // Stat is one metric over the rounds.
 type Stat struct {
 	Median, Min, Max float64
@@ -126,7 +129,7 @@ func (s *Summary) sum(phases []*Phase) {
 		s.Phases, s.Partial, partial = partial, true, nil
 	}
 	for _, p := range partial {
-		s.Lost = append(s.Lost, Lost{Round: p.Round, Reason: "interrupted"})
+		s.Lost = append(s.Lost, Lost{Round: p.Round, Reason: interrupted})
 	}
 	slices.SortStableFunc(s.Lost, func(a, b Lost) int { return a.Round - b.Round })
 
