@@ -3,6 +3,7 @@ module github.com/cordwood-db/cordwood/bench
 go 1.26.0
 
 require (
+	github.com/BurntSushi/toml v1.5.0
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/cordwood-db/cordwood v0.0.0-00010101000000-000000000000

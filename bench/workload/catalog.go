@@ -89,6 +89,11 @@ var catalog = []*Workload{
 		Loaded: true, Load: "fillrandom", Writes: true, Shares: only(Update), Chooser: "scrambled",
 		Beside: []Beside{{Op: Collect, Rate: 1}}, Operations: severalFor},
 
+	{Name: "bank", Group: "transactions", Summary: "transfers between 1000 accounts, and audits of them all, in transactions",
+		Needs: engine.Transactions, Writes: true, Program: Bank, Operations: someTx},
+	{Name: "rmwcontended", Group: "transactions", Summary: "increments of 16 counters in transactions that collide",
+		Needs: engine.Transactions, Writes: true, Program: Counters, Operations: someTx},
+
 	{Name: "bulkload", Group: "open", Summary: "fill an empty store by the engine's way for ascending keys",
 		Fresh: true, Writes: true, Special: BulkLoad, Operations: everyKey},
 	{Name: "openclean", Group: "open", Summary: "open a store that was closed, and read one key",

@@ -2,7 +2,6 @@ package workload
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -39,7 +38,12 @@ const (
 	scanDefault      = "10"
 	ttlDefault       = 2 * time.Second
 	batchMax         = 1_000_000
+	shareMax         = 1e12
+	rateMax          = 1e9
+	ttlMax           = Duration(30 * 24 * time.Hour)
 )
+
+var errMergeTTL = errors.New("merge and putttl can't be mixed: engines differ in what lives how long then")
 
 // Duration is a time.Duration that is text in JSON and TOML, such as "1.5s".
 type Duration time.Duration
@@ -53,8 +57,6 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	*d = Duration(parsed)
 	return err
 }
-
-var _ json.Marshaler = (*Data)(nil)
 
 // ErrNotLoaded is why New refuses a workload that needs data which is not there.
 var ErrNotLoaded = errors.New("workload: the store has to be filled first")
@@ -168,8 +170,8 @@ func (w *Workload) check() error {
 		return bad("program %q is not known", w.Program)
 	case w.Batch < 0 || w.Batch > batchMax || w.Multi < 0 || w.Multi > batchMax:
 		return bad("batch and multiget must be 1 to %d", batchMax)
-	case w.TTL < 0:
-		return bad("ttl is negative")
+	case w.TTL < 0 || w.TTL > ttlMax:
+		return bad("ttl must be above 0, up to 30 days")
 	}
 	if err := w.checkShares(); err != nil {
 		return err
@@ -192,7 +194,7 @@ func (w *Workload) checkShares() error {
 		switch {
 		case !slices.Contains(shareOps, s.Op):
 			return bad("operation %q is not one of %v", s.Op, shareOps)
-		case !(s.Weight >= 0 && s.Weight <= 1e12):
+		case !(s.Weight >= 0 && s.Weight <= shareMax):
 			return bad("the share of %s must not be negative", s.Op)
 		}
 		sum += s.Weight
@@ -207,12 +209,12 @@ func (w *Workload) checkShares() error {
 		if b.Op != Collect && !slices.Contains(shareOps, b.Op) {
 			return bad("operation %q beside is not known", b.Op)
 		}
-		if !(b.Rate > 0 && b.Rate <= 1e9) {
+		if !(b.Rate > 0 && b.Rate <= rateMax) {
 			return bad("the rate of %s beside must be above 0", b.Op)
 		}
 	}
 	if w.does(MergeOperand) && w.does(PutTTL) {
-		return bad("merge and putttl can't be mixed: engines differ in what lives how long then")
+		return bad("%v", errMergeTTL)
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func newMix(w *Workload, c Config) (*mixSource, error) {
 	s.batch = firstOf(c.BatchSize, w.Batch, batchDefault)
 	s.multi = firstOf(c.MultiGet, w.Multi, multiDefault)
 	s.ttl = firstOf(c.TTL, time.Duration(w.TTL), ttlDefault)
-	if s.batch < 1 || s.batch > batchMax || s.multi < 1 || s.multi > batchMax || s.ttl < 0 {
+	if s.batch < 1 || s.batch > batchMax || s.multi < 1 || s.multi > batchMax || s.ttl < 0 || s.ttl > time.Duration(ttlMax) {
 		return nil, usage("workload", w.Name, "batch %d, multiget %d or time to live %v cannot be", s.batch, s.multi, s.ttl)
 	}
 	var err error

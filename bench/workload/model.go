@@ -1,7 +1,6 @@
 package workload
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -31,8 +30,8 @@ type Model struct {
 	expires []atomic.Uint64 // earliest<<32 | latest end of each value's time; 0: none
 	epoch   time.Time
 
-	apart sync.Mutex
-	// Of the transactional workloads: what they have in the store. Under apart.
+	// Of the transactional workloads: what they have in the store, nil if
+	// nothing. Changed while no client is at work.
 	accounts, counters *ledger
 }
 
@@ -75,8 +74,9 @@ func (m *Model) Forget() {
 // Records is how many records there are, those deleted since included.
 func (m *Model) Records() int { return int(m.visible.Load()) }
 
-// Live counts the keys that are in the store and the bytes of them and their
-// values. No client may be at work.
+// Live counts the keys that are in the store, those of the transactional
+// workloads included, and the bytes of them and their values. No client may be
+// at work.
 func (m *Model) Live() (count int, bytes uint64) {
 	now := m.now()
 	for i := m.nextLive(0, 1); i < uint64(len(m.words)); i = m.nextLive(i+1, 1) {
@@ -91,6 +91,12 @@ func (m *Model) Live() (count int, bytes uint64) {
 		identity := m.gen.identity(i)
 		for v := m.start(i, last); v <= last; v++ {
 			bytes += uint64(m.gen.length(identity, v))
+		}
+	}
+	for _, l := range []*ledger{m.accounts, m.counters} {
+		if l != nil {
+			count += l.len()
+			bytes += l.bytes()
 		}
 	}
 	return count, bytes
