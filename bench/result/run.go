@@ -84,6 +84,9 @@ type Phase struct {
 	Started  time.Time `json:"started"`
 	Threads  int       `json:"threads"`
 	Rate     float64   `json:"rate,omitempty"` // due per second; 0: closed loop
+	// Shape is that of the data if the workload has one of its own, instead of the
+	// set's.
+	Shape *Set `json:"shape,omitempty"`
 
 	// Skipped is why the phase was not run, such as "needs TTL"; then nothing
 	// below is set. Failed is why it ended early: an error, a wrong answer.
