@@ -67,6 +67,8 @@ func (j *job) do(ctx context.Context, to *sender) error {
 		return to.send(message{Protocol: protocol, Engine: j.describe(e)})
 	case phases:
 		return j.profiled(func() error { return j.runPhases(ctx, e, to) })
+	case victim:
+		return j.runVictim(ctx, e, to)
 	}
 	return fmt.Errorf("unknown task %q", j.Task)
 }

@@ -38,6 +38,8 @@ type job struct {
 	Workloads  []*workload.Workload `json:"workloads"`
 	CPUProfile string               `json:"cpu_profile,omitempty"`
 	MemProfile string               `json:"mem_profile,omitempty"`
+
+	Victim *workload.Victim `json:"victim,omitempty"` // of that task
 }
 
 // task is what kind of work a job is.
@@ -46,6 +48,7 @@ type task string
 const (
 	describe task = "describe" // tell about the engine
 	phases   task = "phases"   // run workloads
+	victim   task = "victim"   // write until killed
 )
 
 // message is what a child sends: one of its fields is set.

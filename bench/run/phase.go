@@ -26,8 +26,13 @@ func (s *stage) play(ctx context.Context, w *workload.Workload, p *result.Phase)
 	if err := s.prepare(ctx, w, p); err != nil {
 		return err
 	}
-	if w.Special != "" {
-		return fmt.Errorf("%s is not carried out yet", w.Special)
+	switch w.Special {
+	case workload.OpenClean:
+		return s.openClean(ctx, w, p)
+	case workload.OpenKilled:
+		return s.openKilled(ctx, w, p)
+	case workload.BulkLoad:
+		return s.bulkLoad(ctx, w, p)
 	}
 	if s.Settings.Warmup > 0 && !w.Fresh {
 		if err := s.warmUp(ctx, w, p); err != nil {

@@ -212,13 +212,13 @@ func TestAnEngineThatFailsDoesNotKeepOthersFromRunning(t *testing.T) {
 }
 
 func TestWhatAnEngineLacksIsSkipped(t *testing.T) {
-	p := plan(t, "stalls", "fillseq,ttlchurn,readseq")
+	p := plan(t, "stalls", "fillseq,bank,readseq")
 	p.Sets[0].Keys = 100
 	run, err := Execute(t.Context(), p, &notes{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := run.Phases[1].Skipped; !strings.Contains(s, "TTL") {
+	if s := run.Phases[1].Skipped; !strings.Contains(s, "transactions") {
 		t.Errorf("skipped because %q", s)
 	}
 	if run.Phases[2].Operations == 0 {
@@ -349,6 +349,24 @@ func TestAnEngineOfAnotherProgramIsRunByIt(t *testing.T) {
 	if _, err := Execute(t.Context(), p, &notes{}); err == nil {
 		t.Error("a program that does not exist ran")
 	}
+}
+
+func TestOpeningIsTimedAndWhatWasAcknowledgedIsThere(t *testing.T) {
+	p := plan(t, "cordwood", "openclean,openkilled")
+	p.Cold = true
+	run, err := Execute(t.Context(), p, &notes{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range run.Phases {
+		if p.Operations != openRepeats || len(p.Kinds) != 1 || p.Kinds[0].Latency.Count() != openRepeats {
+			t.Errorf("%s: %+v", p.Workload, p)
+		}
+	}
+	if run.Phases[1].Verified == 0 {
+		t.Error("nothing was checked after the kills")
+	}
+	requireEmpty(t, p.Dir)
 }
 
 func TestPlansThatCannotBeCarriedOut(t *testing.T) {
