@@ -18,8 +18,13 @@ var compared = []struct{ metric, title string }{
 	{"disk_per_live", "disk per live byte"},
 }
 
-// barred are the metrics that are drawn as bars.
-var barred = []string{"written_per_byte", "disk_per_live", "cpu_us", "peak_bytes"}
+// barred are the metrics that are drawn as bars, with titles that fit above them.
+var barred = []struct{ metric, title string }{
+	{"written_per_byte", "written per byte put"},
+	{"disk_per_live", "disk per live byte"},
+	{"cpu_us", "CPU per operation"},
+	{"peak_bytes", "peak memory"},
+}
 
 // shown are the metrics that a panel's table shows at once; it has the others
 // when it is unfolded.

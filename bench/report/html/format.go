@@ -30,6 +30,9 @@ func digits(v float64) string {
 // cell formats a value for a column whose head names the unit, unless the value
 // has to choose one.
 func cell(v float64, unit string) string {
+	if unit == "" && v == math.Trunc(v) {
+		return report.Number(v) // a count
+	}
 	if ownUnit(unit) {
 		return report.Value(v, unit)
 	}
@@ -50,6 +53,18 @@ func nanoseconds(ns int64) string {
 
 // factor formats a ratio.
 func factor(v float64) string { return digits(v) + "×" }
+
+// bound formats an end of an interval. Beyond a hundred, either way, it does not
+// matter how far it goes.
+func bound(v float64) string {
+	switch {
+	case v < 0.01:
+		return "<0.01"
+	case v > 100:
+		return ">100"
+	}
+	return digits(v)
+}
 
 // moment formats a date.
 func moment(t time.Time) string {

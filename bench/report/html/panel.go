@@ -51,8 +51,8 @@ type figureCell struct {
 
 // barsView is a metric drawn as bars from zero.
 type barsView struct {
-	Title, Direction string
-	Bars             []bar
+	Title, Long, Direction string
+	Bars                   []bar
 }
 
 // bar has its lengths in percent of the widest.
@@ -85,8 +85,9 @@ func (b *book) panelView(p *panel, drawn plotPanel) panelView {
 			v.More = append(v.More, row)
 		}
 	}
-	for _, name := range barred {
-		if bars, ok := b.bars(p, metricOf(name)); ok {
+	for _, c := range barred {
+		if bars, ok := b.bars(p, metricOf(c.metric)); ok {
+			bars.Title = c.title
 			v.Bars = append(v.Bars, bars)
 		}
 	}
@@ -172,7 +173,7 @@ func spread(f result.Stat, unit string) string {
 }
 
 func (b *book) bars(p *panel, m result.Metric) (barsView, bool) {
-	v := barsView{Title: m.Title, Direction: direction(m)}
+	v := barsView{Long: m.Title, Direction: direction(m)}
 	widest := 0.0
 	for _, e := range p.entries {
 		widest = max(widest, e.Stats[m.Name].Max)

@@ -90,7 +90,7 @@ func (b *book) ratioPanel(p *panel) ratioPanel {
 func (r *ratio) cell() ratioCell {
 	c := ratioCell{Ratio: factor(r.value), Verdict: verdictWords[r.verdict], Class: verdictClasses[r.verdict]}
 	if r.verdict != single {
-		c.Interval = digits(r.low) + "–" + digits(r.high)
+		c.Interval = bound(r.low) + "–" + bound(r.high)
 	}
 	return c
 }

@@ -399,6 +399,18 @@ func TestRunsThatBarelyExist(t *testing.T) {
 	}
 }
 
+func TestSavedRunIsReported(t *testing.T) {
+	run, err := result.ReadFile("../../result/testdata/run-v1.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := write(t, run)
+	checkSafe(t, source)
+	if n := len(find(parse(t, source), named("article"))); n == 0 {
+		t.Error("a saved run has no panel")
+	}
+}
+
 func TestWriteReturnsTheWritersError(t *testing.T) {
 	full := errors.New("disk full")
 	if err := Write(failing{full}, small().run()); !errors.Is(err, full) {

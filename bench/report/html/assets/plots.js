@@ -212,8 +212,15 @@ function drawStalls(u, stalls) {
   const px = uPlot.pxRatio;
   ctx.save();
   stalls.forEach((lane, n) => {
-    ctx.fillStyle = looks(lane.engine).color;
+    const { color, mark } = looks(lane.engine);
+    ctx.fillStyle = color;
     const y = bbox.top - (4 + 7 * (stalls.length - n)) * px;
+    ctx.globalAlpha = 1;
+    ctx.save();
+    ctx.translate(bbox.left - 7 * px, y + 2.5 * px);
+    ctx.scale(0.6 * px, 0.6 * px);
+    ctx.fill(mark);
+    ctx.restore();
     for (const s of lane.list) {
       const from = Math.max(u.valToPos(s.t, "x", true), bbox.left);
       const to = Math.min(u.valToPos(s.t + s.d, "x", true), bbox.left + bbox.width);
@@ -231,7 +238,7 @@ function drawStalls(u, stalls) {
     ctx.font = font.replace("11px", 11 * px + "px");
     ctx.textAlign = "right";
     ctx.textBaseline = "middle";
-    ctx.fillText("stalls", bbox.left - 8 * px, bbox.top - (4 + 3.5 * stalls.length) * px);
+    ctx.fillText("stalls", bbox.left - 14 * px, bbox.top - (4.5 + 3.5 * stalls.length) * px);
   }
   ctx.restore();
 }

@@ -67,6 +67,9 @@ function drawBaseline(td, value) {
   td.classList.add("base");
 }
 
+// bound is an end of an interval; null stands for infinity.
+const bound = (v) => (v === null || v > 100 ? ">100" : v < 0.01 ? "<0.01" : digits(v));
+
 function drawCell(td, row, half) {
   td.replaceChildren();
   td.classList.remove("base");
@@ -89,13 +92,13 @@ function drawCell(td, row, half) {
   track.append(placed("dot " + verdict.className, at(value)));
   td.append(track, element("span", "r " + verdict.className, digits(value) + "×"), " ",
     element("span", "v", verdict.glyph + " " + verdict.word));
-  if (low !== undefined) td.append(element("small", "", digits(low) + "–" + (high === null ? "∞" : digits(high))));
+  if (low !== undefined) td.append(element("small", "", bound(low) + "–" + bound(high)));
 }
 
 // drawScore counts verdicts over all workloads and sets.
 function drawScore(baseline) {
   const table = element("table", "plain score");
-  table.append(element("caption", "", "Workloads in which an engine is better, unclear or worse than " + data.engines[baseline] + ", over all sets"));
+  const caption = element("p", "quiet", "Workloads in which an engine is better, unclear or worse than " + data.engines[baseline] + ", over all sets:");
   const head = table.createTHead().insertRow();
   head.append(element("th", "", "engine"));
   data.metrics.forEach((m) => head.append(element("th", "", m.title)));
@@ -122,6 +125,8 @@ function drawScore(baseline) {
   const score = document.getElementById("score");
   const scroll = element("div", "scroll");
   scroll.tabIndex = 0;
+  scroll.setAttribute("role", "region");
+  scroll.setAttribute("aria-label", "verdicts");
   scroll.append(table);
-  score.replaceChildren(scroll);
+  score.replaceChildren(caption, scroll);
 }
