@@ -113,6 +113,9 @@ func Value(v float64, unit string) string {
 	case "B":
 		return Size(v)
 	case "":
+		if v == math.Trunc(v) && math.Abs(v) < 1000 {
+			return strconv.FormatFloat(v, 'f', 0, 64) // of things that are counted
+		}
 		return plain(v)
 	}
 	return Number(v) + " " + unit
@@ -126,6 +129,9 @@ func Percent(share float64) string {
 		return Number(v)
 	case math.Abs(v) < 9.95:
 		return strconv.FormatFloat(v, 'f', 1, 64) + "%"
+	}
+	if v >= 999.5 && v < 1e15 {
+		return Count(uint64(math.Round(v))) + "%"
 	}
 	return strconv.FormatFloat(v, 'f', 0, 64) + "%"
 }

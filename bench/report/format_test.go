@@ -58,7 +58,7 @@ func TestSizesAreBinary(t *testing.T) {
 }
 
 func TestPercentages(t *testing.T) {
-	for v, want := range map[float64]string{0: "0.0%", 0.053: "5.3%", -0.031: "-3.1%", 0.5: "50%", 2.34: "234%", math.Inf(1): "∞"} {
+	for v, want := range map[float64]string{0: "0.0%", 0.053: "5.3%", -0.031: "-3.1%", 0.5: "50%", 2.34: "234%", 123.4: "12,340%", math.Inf(1): "∞"} {
 		if got := Percent(v); got != want {
 			t.Errorf("Percent(%v) = %q, want %q", v, got, want)
 		}
@@ -117,7 +117,11 @@ func (full) Write([]byte) (int, error) { return 0, errFull }
 func TestErrorsOfWritingAreReturned(t *testing.T) {
 	run := saved(t)
 	for name, write := range map[string]func(io.Writer) error{
-		"Table": func(w io.Writer) error { return Table(w, run, TableOptions{}) },
+		"Table":       func(w io.Writer) error { return Table(w, run, TableOptions{}) },
+		"CSV":         func(w io.Writer) error { return CSV(w, run) },
+		"GoBench":     func(w io.Writer) error { return GoBench(w, run) },
+		"Verdicts":    func(w io.Writer) error { return Verdicts(w, nil) },
+		"Regressions": func(w io.Writer) error { return Regressions(w, new(result.Regressions)) },
 	} {
 		if err := write(full{}); !errors.Is(err, errFull) {
 			t.Errorf("%s: error %v", name, err)

@@ -16,6 +16,10 @@ one can.
   - A round runs every engine once, each in its own process; rounds rotate the
     order of engines.
 
+  - A Metric is a figure of a phase; a Summary has it for all rounds.
+  - An Objective is a condition on a metric; a Verdict says whether it is met.
+  - A Comparison is one metric in an older and a newer run.
+
 # The file
 
 A file of a run is JSON lines: the first is a Header, each later one a Phase, or at

@@ -88,11 +88,14 @@ func (c *Comparison) advise(lenses []lens, half, limit float64) string {
 		return fmt.Sprintf("the machine's speed differs by %.0f%% between the runs: measure both again, at the same time if possible",
 			100*(max(c.OldSpeed, c.NewSpeed)/min(c.OldSpeed, c.NewSpeed)-1))
 	}
-	// The interval shrinks with the root of the number of rounds.
-	const roundsMax = 30
-	n := float64(min(c.OldN, c.NewN))
-	if wanted := n * sq(half/max(limit, 1e-3)); wanted > n && wanted <= roundsMax {
-		return fmt.Sprintf("the rounds are too far apart: about %.0f rounds in both runs would tell", math.Ceil(wanted))
+	// The interval shrinks with the root of the number of rounds. Round figures
+	// keep the advice the same for many comparisons.
+	n := min(c.OldN, c.NewN)
+	wanted := float64(n) * sq(half/max(limit, 1e-3))
+	for _, rounds := range []int{5, 7, 10, 15, 20, 30} {
+		if rounds > n && half > limit && float64(rounds) >= wanted {
+			return fmt.Sprintf("the rounds are too far apart: about %d rounds in both runs would tell", rounds)
+		}
 	}
 	if half > limit {
 		return "the rounds are much further apart than the limit: measure longer phases on a quieter machine, or allow more"
