@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cordwood-db/cordwood/bench/engine"
+	"github.com/cordwood-db/cordwood/bench/run"
 )
 
 // filesCommand is "kvbench files".
@@ -156,7 +157,7 @@ func programVersion() string {
 
 // The commands that this program starts itself with. Not in the help.
 const (
-	childCommandName      = "_child"
+	childCommandName      = run.ChildCommand
 	filesChildCommandName = "_files-child"
 )
 
@@ -164,7 +165,7 @@ const (
 func (a *app) childCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: childCommandName, Hidden: true, Short: "for this program only", Args: atMost(0),
-		RunE: func(c *cobra.Command, _ []string) error { return a.child(c.Context()) },
+		RunE: func(c *cobra.Command, _ []string) error { return run.Child(c.Context(), a.stdin, a.stdout) },
 	}
 }
 
@@ -172,6 +173,6 @@ func (a *app) childCommand() *cobra.Command {
 func (a *app) filesChildCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: filesChildCommandName, Hidden: true, Short: "for this program only", Args: atMost(0),
-		RunE: func(c *cobra.Command, _ []string) error { return a.filesChild(c.Context()) },
+		RunE: func(*cobra.Command, []string) error { return a.filesChild() },
 	}
 }

@@ -11,7 +11,7 @@ func completeWorkloads(_ *cobra.Command, _ []string, typed string) ([]string, co
 	if strings.ContainsAny(typed, `./\`) {
 		return []string{"toml"}, cobra.ShellCompDirectiveFilterFileExt
 	}
-	return workloadNames(), cobra.ShellCompDirectiveDefault
+	return starting(workloadNames(), typed), cobra.ShellCompDirectiveDefault
 }
 
 // completeFlags tells the shells what the values of a command's flags may be.
@@ -49,8 +49,8 @@ func registerCompletion(c *cobra.Command, flag string, complete cobra.Completion
 }
 
 func fixed(names func() []string) cobra.CompletionFunc {
-	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return names(), cobra.ShellCompDirectiveNoFileComp
+	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		return starting(names(), typed), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
@@ -64,8 +64,19 @@ func completeList(typed string, names []string) []string {
 		for _, t := range taken {
 			free = free && t != name
 		}
-		if free {
+		if free && strings.HasPrefix(name, typed[len(before):]) {
 			out = append(out, before+name)
+		}
+	}
+	return out
+}
+
+// starting are the names that begin with what was typed.
+func starting(names []string, typed string) []string {
+	var out []string
+	for _, name := range names {
+		if strings.HasPrefix(name, typed) {
+			out = append(out, name)
 		}
 	}
 	return out

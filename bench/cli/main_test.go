@@ -3,6 +3,8 @@ package cli
 import (
 	"os"
 	"testing"
+
+	_ "github.com/cordwood-db/cordwood/bench/engine/cordwood"
 )
 
 // asProgram makes the test binary behave as kvbench, which children and the

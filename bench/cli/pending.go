@@ -1,27 +1,24 @@
 package cli
 
 import (
-	"context"
 	"errors"
+	"fmt"
+	"io"
 
-	"github.com/spf13/cobra"
+	"github.com/cordwood-db/cordwood/bench/result"
 )
 
-var errPending = errors.New("this part has not landed yet")
+var errPending = errors.New("package report does not make this yet")
 
-func findWorkload(string) (string, bool) { return "", false }
-func workloadNames() []string            { return nil }
-func metricNames() []string              { return nil }
-func sizeNames() []string                { return nil }
+func reportCSV(io.Writer, *result.Run) error     { return errPending }
+func reportGoBench(io.Writer, *result.Run) error { return errPending }
 
-func (a *app) listWorkloads(bool) error { return nil }
-func (a *app) listSizes(bool) error     { return nil }
-func (a *app) listChoosers(bool) error  { return nil }
-func (a *app) listMetrics(bool) error   { return nil }
+func reportVerdicts(w io.Writer, verdicts []result.Verdict) error {
+	_, err := fmt.Fprintf(w, "%+v\n", verdicts)
+	return err
+}
 
-func (a *app) bench(*cobra.Command, *settings, []string) error      { return errPending }
-func (a *app) replay(*cobra.Command, *settings, string) error       { return errPending }
-func (a *app) files(*cobra.Command, *settings, string) error        { return errPending }
-func (a *app) reportRuns(*cobra.Command, *settings, []string) error { return errPending }
-func (a *app) child(context.Context) error                          { return errPending }
-func (a *app) filesChild(context.Context) error                     { return errPending }
+func reportRegressions(w io.Writer, r *result.Regressions) error {
+	_, err := fmt.Fprintf(w, "%+v\n", r)
+	return err
+}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // workDir is the folder that a run works in and that it removes at the end.
@@ -91,6 +92,25 @@ func (w *workDir) remove() error {
 	return nil
 }
 
+// How often removeAtOnce tries again, and after which pause.
+const (
+	removals     = 40
+	removalPause = 50 * time.Millisecond
+)
+
+// removeAtOnce is remove while children are still writing: a folder that gets a
+// new file in between cannot be removed, so it tries again. The children end
+// when this process does.
+func (w *workDir) removeAtOnce() (err error) {
+	for range removals {
+		if err = w.remove(); err == nil {
+			return nil
+		}
+		time.Sleep(removalPause)
+	}
+	return err
+}
+
 // catchInterrupts returns a context that the first Ctrl-C (or SIGTERM, or the
 // end of the terminal) ends, so that the run stops in good order. A second one
 // removes the data and exits at once, for a run that does not stop. A reader of
@@ -113,7 +133,7 @@ func catchInterrupts(parent context.Context, w *workDir) (ctx context.Context, s
 		}
 		select {
 		case <-signals:
-			if err := w.remove(); err != nil {
+			if err := w.removeAtOnce(); err != nil {
 				fmt.Fprintln(os.Stderr, strings.TrimSpace(err.Error()))
 			}
 			os.Exit(StatusInterrupted)

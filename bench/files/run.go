@@ -134,7 +134,7 @@ func (f *run) open() error {
 	}
 	o := f.Store
 	o.Dir, o.Threads, o.Keys = f.storeDir, f.Threads, f.Tree.Len()
-	o.KeyBytes, o.ValueBytes = f.Tree.keyBytes(), int(f.Tree.bytes/uint64(f.Tree.Len()))
+	o.KeyBytes, o.ValueBytes = f.Tree.KeyBytes(), int(f.Tree.bytes/uint64(f.Tree.Len()))
 	store, err := f.Engine.Open(o)
 	if err != nil {
 		return fmt.Errorf("opening: %w", err)
@@ -152,8 +152,8 @@ func (f *run) close() error {
 	return nil
 }
 
-// keyBytes is the mean length of the paths.
-func (t *Tree) keyBytes() int {
+// KeyBytes is the mean length of the keys.
+func (t *Tree) KeyBytes() int {
 	n := 0
 	for _, path := range t.paths {
 		n += len(path)
