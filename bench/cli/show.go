@@ -64,8 +64,8 @@ func (w *writer) all(r *result.Run) error {
 		errs = append(errs, err)
 	}
 	errs = append(errs,
-		w.outs.write("-csv", func(to io.Writer) error { return reportCSV(to, r) }),
-		w.outs.write("-gobench", func(to io.Writer) error { return reportGoBench(to, r) }),
+		w.outs.write("-csv", func(to io.Writer) error { return report.CSV(to, r) }),
+		w.outs.write("-gobench", func(to io.Writer) error { return report.GoBench(to, r) }),
 		w.outs.write("-html", func(to io.Writer) error { return html.Write(to, r) }))
 	return errors.Join(errs...)
 }
@@ -109,14 +109,14 @@ func (w *writer) judge(r *result.Run, g *gates) error {
 	var errs []error
 	if len(g.objectives) > 0 {
 		verdicts := result.Judge(r, g.objectives)
-		errs = append(errs, reportVerdicts(w.text(), verdicts))
+		errs = append(errs, report.Verdicts(w.text(), verdicts))
 		if !result.AllMet(verdicts) {
 			errs = append(errs, errMissed)
 		}
 	}
 	if g.old != nil {
 		found := result.Regress(g.old, r, result.RegressOptions{Limit: w.settings.maxRegress, Confidence: w.settings.confidence})
-		errs = append(errs, reportRegressions(w.text(), found))
+		errs = append(errs, report.Regressions(w.text(), found))
 		if found.Any(result.Regressed) {
 			errs = append(errs, errRegressed)
 		}
