@@ -176,15 +176,20 @@ func (j *job) runVictim(ctx context.Context, e *engine.Engine, to *sender) error
 	return errors.Join(errors.Join(errs...), store.Close())
 }
 
-// bulkLoad fills an empty store by the engine's fastest way for sorted data.
+// bulkLoad fills an empty store by the engine's fastest way for ascending keys:
+// batches, if it has no other.
 func (s *stage) bulkLoad(ctx context.Context, w *workload.Workload, p *result.Phase) error {
 	loader, ok := s.store.(engine.BulkLoader)
 	if !ok {
-		source, err := s.source(ctx, w, false) // batches of ascending keys
+		batches, ok := workload.Find("fillbatch")
+		if !ok {
+			return errors.New("there is no workload fillbatch")
+		}
+		source, err := s.source(ctx, batches, false)
 		if err != nil {
 			return err
 		}
-		return s.measure(ctx, w, p, source)
+		return s.measure(ctx, batches, p, source)
 	}
 	p.SpeedNS = measure.Speed().Nanoseconds()
 	clock := measure.RealClock()

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/cordwood-db/cordwood/bench/engine"
+	"github.com/cordwood-db/cordwood/bench/result"
+	"github.com/cordwood-db/cordwood/bench/run"
+	"github.com/cordwood-db/cordwood/bench/workload"
+)
+
+// TestMain makes the test binary a child of its own runs, too.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == run.ChildCommand {
+		if err := run.Child(context.Background(), os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// TestEveryWorkloadOnEveryEngine runs everything at a small size. A workload is
+// skipped on an engine only for an ability that the engine does not have.
+func TestEveryWorkloadOnEveryEngine(t *testing.T) {
+	plan := &run.Plan{
+		Title: "every workload on every engine", Dir: t.TempDir(), Workloads: workload.All(), Rounds: 1,
+		Sets:     []run.Set{{Name: "100B", Keys: 1000, KeyBytes: 16, Values: "100", Compressibility: 0.5}},
+		Settings: run.Settings{Options: engine.DefaultOptions(), Threads: 2, Seed: 1, Verify: true, WriteRate: 1000},
+	}
+	plan.Options.MemtableBytes, plan.Options.CacheBytes = 4<<20, 8<<20
+	abilities := map[string]engine.Ability{}
+	for _, e := range engine.All() {
+		plan.Engines = append(plan.Engines, run.EngineRef{Name: e.Name})
+		abilities[e.Name] = e.Abilities
+	}
+	sink := &told{t: t, abilities: abilities}
+	done, err := run.Execute(t.Context(), plan, sink)
+	if err != nil {
+		t.Error(err)
+	}
+	if want := len(plan.Engines) * len(plan.Workloads); len(done.Phases) != want {
+		t.Errorf("%d phases, want %d", len(done.Phases), want)
+	}
+	for _, e := range done.Engines {
+		if e.Version == "" || e.Version == "unknown" || len(e.Settings) == 0 {
+			t.Errorf("%s tells version %q and %d settings", e.Name, e.Version, len(e.Settings))
+		}
+	}
+}
+
+// told checks phases as they end.
+type told struct {
+	t         *testing.T
+	abilities map[string]engine.Ability
+}
+
+func (s *told) Begin(result.Header) error   { return nil }
+func (s *told) Progress(run.Progress) error { return nil }
+func (s *told) Phase(p result.Phase) error {
+	name := p.Engine + "/" + p.Workload
+	w, _ := workload.Find(p.Workload)
+	switch {
+	case p.Failed != "":
+		s.t.Errorf("%s failed: %s", name, p.Failed)
+	case p.Skipped != "":
+		if !strings.HasPrefix(p.Skipped, "needs ") || s.abilities[p.Engine].Has(w.Needs) {
+			s.t.Errorf("%s was skipped: %s", name, p.Skipped)
+		}
+	case p.Operations == 0 || p.Seconds <= 0 || len(p.Kinds) == 0 || p.Costs.DiskBytes == 0:
+		s.t.Errorf("%s measured nothing: %+v", name, p)
+	}
+	return nil
+}
