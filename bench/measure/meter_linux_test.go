@@ -32,9 +32,11 @@ func TestTheMeterSeesThePeakOfMemoryThatIsGone(t *testing.T) {
 	if first < size {
 		t.Errorf("the peak was %d bytes", first)
 	}
-	if os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) != nil {
+	refs, err := os.OpenFile("/proc/self/clear_refs", os.O_WRONLY, 0)
+	if err != nil {
 		t.Skip("the peak cannot be reset here")
 	}
+	refs.Close()
 	if second := StartMeter().Stop().PeakBytes; second > first-size/2 {
 		t.Errorf("the peak of the next meter is %d bytes, that of the first %d", second, first)
 	}

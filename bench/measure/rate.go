@@ -19,7 +19,8 @@ type rateSample struct {
 	done uint64
 }
 
-const rateSamples = int(time.Second / watchEvery)
+// rateSamples reach back a second from the latest round.
+const rateSamples = int(time.Second/watchEvery) + 1
 
 func (r *rate) sample(at time.Duration, done uint64) {
 	r.mu.Lock()

@@ -78,12 +78,18 @@ func TestSecondsHaveTheirOwnNumbers(t *testing.T) {
 	if l := r.Live(); l.Operations != 102 || l.Time != 3250*ms || l.P99 != 99 {
 		t.Errorf("%+v", l) // worker 1 has not handed in its third second
 	}
+	record(1, 3*time.Second+250*ms, 77)
+	for second, want := range []time.Duration{0, 99, 99, 200, 200} {
+		if got := r.timeline.p99(second); got != want {
+			t.Errorf("p99 before second %d: %v, want %v", second, got, want)
+		}
+	}
 	_, seconds, _ := r.Finish()
 	want := []result.Second{
 		{At: 1, Operations: 100, P50NS: 50, P99NS: 99, MaxNS: 100},
 		{At: 2},
 		{At: 3, Operations: 1, P50NS: 200, P99NS: 200, MaxNS: 200},
-		{At: 3.25, Operations: 1, P50NS: 77, P99NS: 77, MaxNS: 77},
+		{At: 3.25, Operations: 2, P50NS: 77, P99NS: 77, MaxNS: 77},
 	}
 	if !reflect.DeepEqual(seconds, want) {
 		t.Errorf("%+v", seconds)
@@ -150,12 +156,14 @@ func TestRestartForgetsTheWarmUp(t *testing.T) {
 		t.Errorf("before: %+v", l)
 	}
 	clock.SleepUntil(1700 * ms)
+	warmUp := r.epoch.Load()
 	if at := r.Restart(); at != 1700*ms {
 		t.Errorf("restarted at %v", at)
 	}
 	if l := r.Live(); l != (Live{Rate: l.Rate}) {
 		t.Errorf("after: %+v", l)
 	}
+	r.timeline.add(warmUp, 0, &interval{operations: 9})      // a worker that was about to
 	r.Worker(1).Record(0, AtOnce, 1600*ms, 1699*ms, 1, true) // ended before
 	clock.SleepUntil(1750 * ms)
 	r.Worker(0).Record(0, AtOnce, 1650*ms, 1750*ms, 1, false) // was under way
@@ -309,6 +317,12 @@ func TestTheRateIsThatOfTheLastSecond(t *testing.T) {
 	}
 	if rate := r.Live().Rate; rate != 200 {
 		t.Errorf("%g after 3 s of 200 per second", rate)
+	}
+	for range 50 {
+		tick(5)
+	}
+	if rate := r.Live().Rate; rate != 350 {
+		t.Errorf("%g after half a second of each, 200 and 500 per second", rate)
 	}
 	for range 110 {
 		tick(0)

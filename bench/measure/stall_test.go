@@ -33,11 +33,13 @@ func TestAStandstillIsAStallOfExactLength(t *testing.T) {
 	end(1, 550*ms)                                           // the other worker goes on,
 	held(640*ms, "flush", "flush")                           // so that this is none,
 	held(941*ms, "compaction", "compaction")                 // and its answers are forgotten
+	held(1200 * ms)                                          // without any answer
 	_, _, stalls := r.Finish()
 	want := []result.Stall{
 		{At: 0.12, Seconds: 0.100000001, Busy: "flush"},
 		{At: 0.220000001, Seconds: 0.279999999, Busy: ""},
 		{At: 0.64, Seconds: 0.301, Busy: "compaction"},
+		{At: 0.941, Seconds: 0.259},
 	}
 	if !reflect.DeepEqual(stalls, want) {
 		t.Errorf("%+v", stalls)
@@ -58,6 +60,18 @@ func TestAStandstillOfSeveralWorkersIsOneStall(t *testing.T) {
 	}
 	_, _, stalls := r.Finish()
 	if want := []result.Stall{{At: 0.010000003, Seconds: 0.999999997}}; !reflect.DeepEqual(stalls, want) {
+		t.Errorf("%+v", stalls)
+	}
+}
+
+func TestAStallOfTheWarmUpCountsFromItsEnd(t *testing.T) {
+	r, clock := onFakeClock(1, false, nil)
+	clock.SleepUntil(500 * ms)
+	r.Restart()
+	clock.SleepUntil(650 * ms)
+	r.Worker(0).Record(0, AtOnce, 0, 650*ms, 1, false)
+	_, _, stalls := r.Finish()
+	if want := []result.Stall{{Seconds: 0.15}}; !reflect.DeepEqual(stalls, want) {
 		t.Errorf("%+v", stalls)
 	}
 }
