@@ -80,19 +80,19 @@ func badgerSettings(o engine.Options) []engine.Setting {
 		block = "WithBlockCacheSize advises against a cache without compression: blocks are read through memory maps"
 	}
 	return []engine.Setting{
-		{Name: "MemTableSize", Value: sizeText(opts.MemTableSize), Why: "the run's memtable size"},
+		{Name: "MemTableSize", Value: engine.Size(opts.MemTableSize), Why: "the run's memtable size"},
 		{Name: "NumMemtables", Value: strconv.Itoa(opts.NumMemtables), Why: "those that wait to be flushed: two fewer than the run's number of memtables, for the one that takes writes and the one that is being flushed"},
-		{Name: "BlockCacheSize", Value: sizeText(opts.BlockCacheSize), Why: block},
-		{Name: "IndexCacheSize", Value: sizeText(opts.IndexCacheSize), Why: "within the run's cache size: about twice what indexes and filters of the data need"},
+		{Name: "BlockCacheSize", Value: engine.Size(opts.BlockCacheSize), Why: block},
+		{Name: "IndexCacheSize", Value: engine.Size(opts.IndexCacheSize), Why: "within the run's cache size: about twice what indexes and filters of the data need"},
 		{Name: "BloomFalsePositive", Value: fmt.Sprintf("%.6f", opts.BloomFalsePositive), Why: fmt.Sprintf("the run's filter size: what makes Badger store %d bits a key (it stores -log2 of it)", o.FilterBits)},
 		{Name: "Compression", Value: compression, Why: "the run's choice; Snappy is Badger's default"},
-		{Name: "ValueThreshold", Value: sizeText(opts.ValueThreshold), Why: "the default, 1 MiB, at most half of what fits into a transaction: smaller values are in the tree"},
+		{Name: "ValueThreshold", Value: engine.Size(opts.ValueThreshold), Why: "the default, 1 MiB, at most half of what fits into a transaction: smaller values are in the tree"},
 		{Name: "SyncWrites", Value: strconv.FormatBool(o.Sync), Why: "the run's durability; without it writes are in a memory map, which survives the process"},
 		{Name: "DetectConflicts", Value: strconv.FormatBool(opts.DetectConflicts), Why: "the default, needed by transactions"},
 		{Name: "NumCompactors", Value: strconv.Itoa(opts.NumCompactors), Why: "the default"},
 		{Name: "NumLevelZeroTables, NumLevelZeroTablesStall", Value: fmt.Sprintf("%d, %d", opts.NumLevelZeroTables, opts.NumLevelZeroTablesStall), Why: "the default"},
 		{Name: "RunValueLogGC", Value: fmt.Sprintf("at %v garbage, every %v, and when a phase settles", badgerDiscardRatio, badgerCollectEvery), Why: "the ratio that RunValueLogGC recommends; Badger leaves calling it to the application"},
-		{Name: "batches", Value: "one transaction of at most " + sizeText(badgerTxnBytes(o)), Why: "a WriteBatch is not atomic, but several transactions; more than one holds (ErrTxnTooBig) is an error"},
+		{Name: "batches", Value: "one transaction of at most " + engine.Size(badgerTxnBytes(o)), Why: "a WriteBatch is not atomic, but several transactions; more than one holds (ErrTxnTooBig) is an error"},
 		{Name: "PrefetchValues", Value: strconv.FormatBool(badgerPrefetch(o)), Why: "for values from the value log only: for others it is a goroutine each that copies what is in memory"},
 	}
 }

@@ -137,17 +137,17 @@ func pebbleSettings(o engine.Options, separate bool) []engine.Setting {
 		durability = "survives power loss"
 	}
 	list := []engine.Setting{
-		{Name: "MemTableSize", Value: sizeText(int64(opts.MemTableSize)), Why: "the run's memtable size"},
+		{Name: "MemTableSize", Value: engine.Size(int64(opts.MemTableSize)), Why: "the run's memtable size"},
 		{Name: "MemTableStopWritesThreshold", Value: strconv.Itoa(opts.MemTableStopWritesThreshold), Why: "the run's number of memtables"},
-		{Name: "CacheSize", Value: sizeText(opts.CacheSize), Why: "the run's cache size and two memtables: Pebble takes the memory of memtables out of its cache, and holds two of them at rest"},
+		{Name: "CacheSize", Value: engine.Size(opts.CacheSize), Why: "the run's cache size and two memtables: Pebble takes the memory of memtables out of its cache, and holds two of them at rest"},
 		{Name: "FilterPolicy", Value: filter, Why: "the run's filter size; none in L6, " + pebbleTool + ": DB.Get does not read the filters of L6"},
 		{Name: "Compression", Value: compression, Why: "the run's choice; Snappy is Pebble's default"},
-		{Name: "BlockSize, IndexBlockSize", Value: sizeText(pebbleBlockBytes) + ", " + sizeText(pebbleIndexBlockBytes), Why: pebbleTool + " and in CockroachDB"},
+		{Name: "BlockSize, IndexBlockSize", Value: engine.Size(pebbleBlockBytes) + ", " + engine.Size(pebbleIndexBlockBytes), Why: pebbleTool + " and in CockroachDB"},
 		{Name: "L0CompactionThreshold, L0StopWritesThreshold", Value: fmt.Sprintf("%d, %d", pebbleL0Compaction, pebbleL0Stop), Why: pebbleTool + " and in CockroachDB"},
 		{Name: "L0CompactionConcurrency", Value: strconv.Itoa(pebbleL0Concurrency), Why: "as in CockroachDB"},
-		{Name: "LBaseMaxBytes", Value: sizeText(pebbleBaseBytes), Why: pebbleTool + "; the default"},
+		{Name: "LBaseMaxBytes", Value: engine.Size(pebbleBaseBytes), Why: pebbleTool + "; the default"},
 		{Name: "TargetFileSizes", Value: "2 MiB, doubled for each level", Why: "the default"},
-		{Name: "FlushSplitBytes", Value: sizeText(opts.FlushSplitBytes), Why: pebbleTool + " and in CockroachDB: the target size of files in L0"},
+		{Name: "FlushSplitBytes", Value: engine.Size(opts.FlushSplitBytes), Why: pebbleTool + " and in CockroachDB: the target size of files in L0"},
 		{Name: "CompactionConcurrencyRange", Value: fmt.Sprintf("1 to %d", pebbleCompactions()), Why: "1 to 3 " + pebbleTool + ", but not more than there are processors"},
 		{Name: "MaxOpenFiles", Value: strconv.Itoa(pebbleOpenFiles), Why: pebbleTool},
 		{Name: "FormatMajorVersion", Value: opts.FormatMajorVersion.String(), Why: "the newest format, with columnar blocks"},
