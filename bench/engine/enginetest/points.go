@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 )
 
 // short shows a value, or where it is long, its beginning.
@@ -17,13 +18,23 @@ func short[T string | []byte](value T) string {
 // numbered is a key whose order is that of the number.
 func numbered(prefix string, i int) string { return fmt.Sprintf("%s%08d", prefix, i) }
 
-// text is a value of n bytes that tells i, and does not compress to nothing.
-func text(i, n int) string {
-	var b strings.Builder
-	for x := uint64(i)*0x9E3779B97F4A7C15 + 1; b.Len() < n; x = x*6364136223846793005 + 1442695040888963407 {
-		fmt.Fprintf(&b, "%d:%x;", i, x>>32)
+const textMax = 1 << 20
+
+// letters is what all values are cut out of. They do not compress to nothing.
+var letters = sync.OnceValue(func() string {
+	letters, x := make([]byte, 2*textMax), uint64(1)
+	for i := range letters {
+		x = x*6364136223846793005 + 1442695040888963407
+		letters[i] = 'a' + byte(x>>60)
 	}
-	return b.String()[:n]
+	return string(letters)
+})
+
+// text is a value of n bytes, at most textMax. Those of different i differ,
+// unless they are short.
+func text(i, n int) string {
+	from := uint32(i) * 7919 % textMax // odd: no two of a million are the same
+	return letters()[from : int(from)+n]
 }
 
 // points checks single reads and writes.
