@@ -83,7 +83,7 @@ func (d *decoder) key() []byte {
 	if d.keyBytes += len(key); d.keyBytes > recordKeyBytesMax {
 		d.fail("keys of a record")
 	}
-	if d.problem != "" {
+	if d.problem != "" || key == nil {
 		return []byte{}
 	}
 	return key

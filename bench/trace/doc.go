@@ -33,11 +33,11 @@ keyspaces still say something about the application; names of keyspaces are left
 
 # What a replay keeps
 
-  - Operations that write a key, and reads of it behind those, keep their order. A
-    client has the operations of a part of the keys; one on several keys is done by
-    the client of its first one, which waits for earlier writes of the others. It
-    does not wait for reads: a batch may overtake an earlier read at another client.
-    Reads that overlap in the trace may be done in any order.
+  - The operations of a key keep their order, but for scans and cursors, which wait
+    for nobody. A client has the operations of a part of the keys; one on several keys
+    is done by the client of its first one, which waits for earlier writes of the
+    others, and with its writes for earlier reads too. Operations that overlapped in the
+    trace are taken in the order in which they began.
   - An operation is due when it began in the recording, divided by the speed.
   - Values are made up, of the recorded lengths. Each is told by its key and
     version, so that a read is checked against what the replay has written before.

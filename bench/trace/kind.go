@@ -3,7 +3,6 @@ package trace
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/cordwood-db/cordwood/db"
 )
@@ -114,14 +113,4 @@ func classOf(err error) ErrorClass {
 		return ErrorDamage
 	}
 	return ErrorOther
-}
-
-// ParseKind finds a kind by its name, in any case.
-func ParseKind(name string) (Kind, bool) {
-	for k := KindGet; k <= kindMax; k++ {
-		if strings.EqualFold(k.String(), name) {
-			return k, true
-		}
-	}
-	return 0, false
 }
