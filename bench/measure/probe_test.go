@@ -90,6 +90,9 @@ func TestSpeedDoesTheSameWorkEachTime(t *testing.T) {
 }
 
 func TestSpeedVisitsAllItsMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("two million cache misses, slow under the race detector")
+	}
 	w := newSpeedWork(make([]uint32, speedWords))
 	seen := make([]bool, speedWords)
 	at := uint32(0)

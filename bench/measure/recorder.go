@@ -136,7 +136,8 @@ type Live struct {
 	// P99 is the latency of the last full second in which operations ended, as
 	// far as workers have handed theirs in: one does with its next operation.
 	P99 time.Duration
-	// Stalled is for how long no operation has ended; 0 if not for over 100 ms.
+	// Stalled is for how long no operation has ended; 0 if not for over 100 ms. In
+	// an open loop nothing may have been due: only Finish knows real stalls.
 	Stalled time.Duration
 }
 

@@ -182,7 +182,7 @@ func TestRestartForgetsTheWarmUp(t *testing.T) {
 }
 
 func TestWorkersOfOneRecorderDoNotDisturbEachOther(t *testing.T) {
-	const workers, each = 8, 20_000
+	const workers, each = 8, 5000
 	clock := RealClock()
 	r := NewRecorder(twoKinds, workers, false, func() string { return "busy" })
 	r.Start(clock)
