@@ -103,9 +103,9 @@ func (b *book) notes() []string {
 		}
 	}
 	if wrong > 0 {
-		notes = append(notes, fmt.Sprintf("Wrong answers ended %d phases: see below.", wrong))
+		notes = append(notes, "Wrong answers ended "+plural(wrong, "phase", "phases")+": see below.")
 	}
-	if b.run.Rounds < 2 {
+	if b.run.Rounds < 2 && len(b.engines) > 1 {
 		notes = append(notes, "One round tells nothing about chance: ratios have no intervals and no verdicts.")
 	}
 	return notes

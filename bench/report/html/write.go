@@ -20,11 +20,11 @@ var assets embed.FS
 // page is the template of the report.
 var page = template.Must(template.New("page.tmpl").Funcs(template.FuncMap{
 	"look": func(engine int) int { return engine % looks },
-	"mark": func(engine int) int { return engine % marks },
+	"mark": func(engine int) int { return (engine + 3*(engine/marks)) % marks },
 }).ParseFS(assets, "assets/page.tmpl"))
 
 // Engines get the colors and dashes that the style sheet has, and the markers of
-// the template, in turn.
+// the template, in turn; where a color comes again, the marker is another.
 const (
 	looks = 16
 	marks = 8
