@@ -126,16 +126,18 @@ func unescape(s string) string {
 }
 
 // deviceModel describes a block device, given its folder in /sys; a partition's
-// is inside that of its disk. Empty: not known.
+// is inside that of its disk. Empty: not known. Disks without a model are virtual
+// ones, which pass for rotating whatever they are.
 func deviceModel(device string) string {
-	var all []string
 	for _, disk := range []string{device, device + "/.."} { // not to be cleaned: device is a link
-		if model := strings.TrimSpace(readText(disk + "/device/model")); model != "" && len(all) == 0 {
-			all = append(all, model)
+		model := strings.TrimSpace(readText(disk + "/device/model"))
+		if model == "" {
+			continue
 		}
 		if strings.TrimSpace(readText(disk+"/queue/rotational")) == "1" {
-			return strings.Join(append(all, "rotating"), ", ")
+			model += ", rotating"
 		}
+		return model
 	}
-	return strings.Join(all, ", ")
+	return ""
 }

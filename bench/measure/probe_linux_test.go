@@ -75,13 +75,14 @@ func TestTheModelOfADisk(t *testing.T) {
 	write(t, []byte("Spinner 3000  \n"), sys, "sda", "device", "model")
 	write(t, []byte("1\n"), sys, "sda", "queue", "rotational")
 	write(t, nil, sys, "sda", "sda1", "partition")
+	write(t, []byte("1\n"), sys, "vda", "queue", "rotational")
 	write(t, []byte("Flash 9\n"), sys, "nvme0n1", "device", "model")
 	write(t, []byte("0\n"), sys, "nvme0n1", "queue", "rotational")
 	if err := os.Symlink("sda/sda1", filepath.Join(sys, "8:1")); err != nil {
 		t.Fatal(err)
 	}
 	for device, want := range map[string]string{
-		"sda": "Spinner 3000, rotating", "8:1": "Spinner 3000, rotating", "nvme0n1": "Flash 9", "0:5": "",
+		"sda": "Spinner 3000, rotating", "8:1": "Spinner 3000, rotating", "nvme0n1": "Flash 9", "vda": "", "0:5": "",
 	} {
 		if got := deviceModel(sys + "/" + device); got != want {
 			t.Errorf("%s: %q, want %q", device, got, want)
