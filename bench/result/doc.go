@@ -7,17 +7,23 @@ one can.
 # Nouns
 
   - A Run is one invocation: the machine, the engines, and its phases.
+
   - A set is one shape of data: a number of keys, their length, the lengths of
     values. A set is named by the lengths of its values, such as "1KiB".
+
   - A Phase is one workload on one set of one engine in one round: the unit of
     measurement.
+
   - A Kind is one kind of operation in a phase, such as "read" or "update", and
     belongs to one class: read, write, scan or tx.
+
   - A round runs every engine once, each in its own process; rounds rotate the
     order of engines.
 
   - A Metric is a figure of a phase; a Summary has it for all rounds.
+
   - An Objective is a condition on a metric; a Verdict says whether it is met.
+
   - A Comparison is one metric in an older and a newer run.
 
 # The file

@@ -94,6 +94,8 @@ type Phase struct {
 	Failed  string `json:"failed,omitempty"`
 	Wrong   bool   `json:"wrong,omitempty"`   // Failed is a wrong answer of the engine
 	Partial bool   `json:"partial,omitempty"` // interrupted: what there was until then
+	// Notes are what a reader must know to understand the figures.
+	Notes []string `json:"notes,omitempty"`
 
 	Seconds       float64 `json:"seconds"` // of the operations, without warm-up and settling
 	WarmupSeconds float64 `json:"warmup_seconds,omitempty"`

@@ -22,7 +22,7 @@ func Child(ctx context.Context, in io.Reader, out io.Writer) error {
 	requests := json.NewDecoder(bufio.NewReader(in))
 	var first request
 	if err := requests.Decode(&first); err != nil || first.Job == nil {
-		return errors.New("this command is for kvbench itself: it is given a job on standard input")
+		return errors.Join(errors.New("this command is for kvbench itself: it is given a job on standard input"), err)
 	}
 	to := newSender(out)
 	j := first.Job

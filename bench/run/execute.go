@@ -56,6 +56,12 @@ func Execute(ctx context.Context, plan *Plan, sink Sink) (*result.Run, error) {
 	if err := plan.Check(); err != nil {
 		return nil, err
 	}
+	if plan.Settings.Replay != nil {
+		var err error
+		if plan, err = plan.ofTrace(); err != nil {
+			return nil, err
+		}
+	}
 	x := &execution{Plan: plan, ctx: ctx, sink: sink, run: &result.Run{}, times: newTimes(plan)}
 	if err := x.begin(); err != nil {
 		return x.run, err

@@ -26,6 +26,9 @@ func (s *stage) play(ctx context.Context, w *workload.Workload, p *result.Phase)
 	if err := s.prepare(ctx, w, p); err != nil {
 		return err
 	}
+	if s.Settings.Replay != nil {
+		return s.replay(ctx, w, p)
+	}
 	switch w.Special {
 	case workload.OpenClean:
 		return s.openClean(ctx, w, p)
@@ -155,7 +158,7 @@ func (s *stage) limit(w *workload.Workload) time.Duration {
 func (s *stage) measure(ctx context.Context, w *workload.Workload, p *result.Phase, source workload.Source) error {
 	p.SpeedNS = measure.Speed().Nanoseconds()
 	l := s.loop(w, source, s.Settings.Rate)
-	l.recorder = measure.NewRecorder(kindsOf(source), l.threads+l.beside, l.rate > 0, s.busy())
+	l.recorder = measure.NewRecorder(kindsOf(source), l.threads+l.beside, s.openLoop(), s.busy())
 	debug.FreeOSMemory() // so that peak memory is this phase's own
 	before, meter := s.counters(), measure.StartMeter()
 	limit := s.limit(w)
@@ -169,6 +172,11 @@ func (s *stage) measure(ctx context.Context, w *workload.Workload, p *result.Pha
 		err = s.timedSettle(ctx, w, p)
 	}
 	return errors.Join(err, s.charge(p, meter, before))
+}
+
+// openLoop reports whether operations have a timetable.
+func (s *stage) openLoop() bool {
+	return s.Settings.Rate > 0 || s.Settings.Replay != nil && s.Settings.Replay.Speed > 0
 }
 
 func kindsOf(source workload.Source) []measure.Kind {
