@@ -2,15 +2,14 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// asProgram makes the test binary behave as kvbench, which the child of
-// files -kill and the tests of signals need.
+// asProgram makes the test binary behave as kvbench.
 const asProgram = "KVBENCH_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -20,115 +19,52 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// kvbench runs the program in a temporary folder of its own, which must be
+// kvbench runs the program as a process, with a temporary folder that must be
 // empty afterwards.
 func kvbench(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	temp := t.TempDir()
-	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
-		t.Setenv(name, temp)
-	}
-	t.Setenv(asProgram, "1")
+	command := exec.Command(os.Args[0], args...)
+	command.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+temp, "TMP="+temp, "TEMP="+temp)
 	var out, errs bytes.Buffer
-	status = run(context.Background(), args, strings.NewReader(""), &out, &errs)
-	wantEntries(t, temp)
-	return status, out.String(), errs.String()
-}
-
-// wantEntries checks what a folder holds.
-func wantEntries(t *testing.T, dir string, want ...string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
+	command.Stdout, command.Stderr = &out, &errs
+	if err := command.Run(); err != nil && command.ProcessState == nil {
 		t.Fatal(err)
 	}
-	var got []string
-	for _, e := range entries {
-		got = append(got, e.Name())
+	if entries, err := os.ReadDir(temp); err != nil || len(entries) > 0 {
+		t.Errorf("%q leaves %v behind, %v", args, entries, err)
 	}
-	if strings.Join(got, " ") != strings.Join(want, " ") {
-		t.Fatalf("%s holds %q, want %q", dir, got, want)
-	}
+	return command.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
-func writeFile(t *testing.T, name string, contents []byte) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-		t.Fatal(err)
+func TestTheStandardRunInSmall(t *testing.T) {
+	status, out, errs := kvbench(t, "-n", "300")
+	if status != 0 || !strings.Contains(errs, "readwhilewriting") {
+		t.Fatalf("status %d\n%s\n%s", status, out, errs)
 	}
-	if err := os.WriteFile(name, contents, 0o666); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestHelpNamesEveryPhaseAndFlag(t *testing.T) {
-	for _, args := range [][]string{{"help"}, {"-h"}, {"--help"}, {"files", "-h"}} {
-		status, out, errs := kvbench(t, args...)
-		if status != 0 || errs != "" {
-			t.Fatalf("%q: status %d, stderr %q", args, status, errs)
-		}
-		want := []string{"-threads", "-value", "-only", "-json", "-cpuprofile", "-memprofile", "-kills", "-sync", "-dir", "-n "}
-		for _, p := range standardPhases {
-			want = append(want, p.name)
-		}
-		for _, w := range want {
-			if !strings.Contains(out, w) {
-				t.Errorf("%q: help lacks %s", args, w)
-			}
+	for _, want := range []string{"cordwood", "SET 100", "SET 1KiB", "fillseq", "readwhilewriting"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the table lacks %s:\n%s", want, out)
 		}
 	}
 }
 
-func TestWrongFlagsAreUsageErrors(t *testing.T) {
-	for _, c := range []struct{ args, want string }{
-		{"-nonsense", "nonsense"},
-		{"nonsense", `unknown command "nonsense"`},
-		{"-n 10 extra", `unexpected argument "extra"`},
-		{"-n -1", "-n -1"},
-		{"-n many", "many"},
-		{"-threads 0", "-threads 0"},
-		{"-value 15", "at least"},
-		{"-value 15", "16"},
-		{"-value 100,huge", "huge"},
-		{"-value 2GiB", "2GiB"},
-		{"-only fillseq,readall", `"readall"`},
-		{"-writerate 0", "-writerate 0"},
-		{"-limit -1s", "-limit"},
-		{"-memory 1000", "-memory"},
-		{"-force", "-dir"},
-		{"files -kills 3", "-kill"},
-		{"files -kill -kills 0", "-kills 0"},
-		{"files a b", `"b"`},
-		{"files -only fillseq", "only"},
-		{"files-child", "files -kill"},
-	} {
-		status, out, errs := kvbench(t, strings.Fields(c.args)...)
-		if c.want == "at least" {
-			c.want = "from 16 bytes"
+func TestATreeIsStoredWhileBeingKilled(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"a", "b", "c d"} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(strings.Repeat(name, 500)), 0o666); err != nil {
+			t.Fatal(err)
 		}
-		if status != exitUsage || out != "" || !strings.Contains(errs, c.want) || !strings.Contains(errs, "kvbench help") {
-			t.Errorf("kvbench %s: status %d, stdout %q, stderr %q; want %q in it", c.args, status, out, errs, c.want)
-		}
+	}
+	status, out, errs := kvbench(t, "files", "-kill", "-kills", "2", root)
+	if status != 0 || !strings.Contains(out, "killed 2 times") {
+		t.Fatalf("status %d\n%s\n%s", status, out, errs)
 	}
 }
 
-func TestFailuresOfTheMachineHaveStatusOne(t *testing.T) {
-	missing := filepath.Join(t.TempDir(), "missing", "file")
-	for _, args := range [][]string{
-		{"files", missing},
-		{"files", t.TempDir()}, // no files in it
-		{"-n", "100", "-value", "100", "-only", "fillseq", "-json", missing},
-		{"-n", "100", "-cpuprofile", missing},
-		{"-n", "100", "-value", "100", "-only", "fillseq", "-memprofile", missing},
-	} {
-		status, _, errs := kvbench(t, args...)
-		if status != exitFailed || !strings.HasPrefix(lastLine(errs), "kvbench: ") {
-			t.Errorf("%q: status %d, stderr %q", args, status, errs)
-		}
+func TestWrongFlagsHaveStatusTwo(t *testing.T) {
+	status, out, errs := kvbench(t, "-treads", "3")
+	if status != 2 || out != "" || !strings.Contains(errs, "did you mean -threads?") {
+		t.Errorf("status %d\n%s\n%s", status, out, errs)
 	}
-}
-
-func lastLine(s string) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return lines[len(lines)-1]
 }
