@@ -110,7 +110,7 @@ func TestGoBench(t *testing.T) {
 }
 
 func TestVerdicts(t *testing.T) {
-	objectives, err := result.ParseObjectives("readrandom:read.p99<=3us,fillrandom:write.rate>=100k,fillrandom:memory<=210MiB," +
+	objectives, err := result.ParseObjectives("readrandom:read.p99<=7us,fillrandom:write.rate>=100k,fillrandom:memory<=210MiB," +
 		"fillrandom:stalls<=0,ycsb-a:update.p9999<=1s,rocksdb/p99<=1ms,ttlchurn:max<=1ms,fillrandom:written<=2.3")
 	if err != nil {
 		t.Fatal(err)

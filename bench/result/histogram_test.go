@@ -10,9 +10,9 @@ import (
 // What was read back answers as what was recorded.
 func TestAHistogramSurvivesItsFile(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	for range 5 {
+	for range 3 {
 		var recorded Histogram
-		for range 1 + rng.IntN(2000) {
+		for range 1 + rng.IntN(500) {
 			recorded.Record(time.Duration(rng.Int64N(1<<rng.IntN(43))), 1+rng.IntN(3))
 		}
 		data, err := json.Marshal(recorded)

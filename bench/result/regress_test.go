@@ -68,7 +68,7 @@ func regressed(olds, news []Summary, limit float64) *Regressions {
 func TestIdenticalRunsRaiseNoFalseAlarm(t *testing.T) {
 	runs := 200
 	if testing.Short() {
-		runs = 50
+		runs = 20
 	}
 	for _, c := range []struct {
 		what                     string
@@ -115,7 +115,10 @@ func TestIdenticalRunsRaiseNoFalseAlarm(t *testing.T) {
 
 // A true regression has to be found, and nothing else with it.
 func TestTrueRegressionsAreFound(t *testing.T) {
-	const runs = 100
+	runs := 100
+	if testing.Short() {
+		runs = 20
+	}
 	rng := rand.New(rand.NewPCG(9, 10))
 	for _, c := range []struct {
 		metric string

@@ -1,15 +1,34 @@
 package result
 
 import (
+	"bytes"
 	"math"
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
-// sample is a run of three engines, three rounds, four workloads and two sets
-// with everything that a file can hold, the same each time. It is what
-// testdata/run-v1.jsonl holds.
+// sample returns a copy of a run of three engines, three rounds, four workloads
+// and two sets with everything that a file can hold, as read from its file. It is
+// what testdata/run-v1.jsonl holds.
 func sample() *Run {
+	run, err := ReadRun(bytes.NewReader(sampleFile()))
+	if err != nil {
+		panic(err)
+	}
+	return run
+}
+
+var sampleFile = sync.OnceValue(func() []byte {
+	var b bytes.Buffer
+	if err := WriteRun(&b, makeSample()); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+})
+
+// makeSample makes the run, the same each time.
+func makeSample() *Run {
 	started := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	run := &Run{
 		Header: Header{
@@ -63,8 +82,9 @@ func samplePhase(rng *rand.Rand, engine string, set *Set, workload string, round
 	entry := uint64(16 + set.ValueBytesMean)
 	kind := func(name string, class Class, n uint64, median time.Duration) {
 		k := Kind{Name: name, Class: class, Operations: n, Items: n}
-		for range min(n, 2000) {
-			k.Latency.Record(time.Duration(float64(median)*slow*math.Exp(0.5*rng.NormFloat64())), 1)
+		const draws = 200
+		for range draws {
+			k.Latency.Record(time.Duration(float64(median)*slow*math.Exp(0.5*rng.NormFloat64())), int(n/draws))
 		}
 		k.Latency.Record(time.Duration(float64(median)*slow), int(n-k.Latency.Count()))
 		p.Kinds = append(p.Kinds, k)
