@@ -28,7 +28,7 @@ func goroutines(s *tested) {
 	}
 	var read atomic.Bool
 	run("writer of pairs", func() error {
-		for i := uint64(0); !read.Load(); i++ {
+		for i := uint64(0); i < pairBatches && !read.Load(); i++ {
 			if err := writePairs(s.NewBatch(), i); err != nil {
 				return err
 			}
@@ -74,7 +74,12 @@ func client(s engine.Store, number int) error {
 	return nil
 }
 
-const pairs = 8
+const (
+	pairs = 8 // keys of a batch
+	// pairBatches and pairReads are few because some engines pass over all that
+	// was overwritten in each read.
+	pairBatches, pairReads = 1000, 200
+)
 
 // writePairs writes one number under several keys, in a batch that it closes.
 func writePairs(b engine.Batch, n uint64) error {
@@ -93,7 +98,7 @@ func writePairs(b engine.Batch, n uint64) error {
 // readPairs checks that batches are seen whole, and in their order.
 func readPairs(s engine.Store) error {
 	var last uint64
-	for i := range 500 {
+	for i := range pairReads {
 		c, err := s.NewCursor(engine.CursorOptions{Lower: []byte("pair"), Upper: []byte("paj"), Reverse: i%2 == 1})
 		if err != nil {
 			return err
