@@ -63,15 +63,11 @@ func (a *app) measured(c *cobra.Command, s *settings, engines []string, work fun
 		return usageOf(c, err)
 	}
 	defer func() { err = errors.Join(err, outs.close()) }()
-	var notes []string
-	found, err := a.inWorkDir(c.Context(), s, outs, func(ctx context.Context, w *session) (*result.Run, error) {
-		defer func() { notes = w.notes }()
-		return work(ctx, w)
-	})
+	found, err := a.inWorkDir(c.Context(), s, outs, work)
 	if found == nil || len(found.Phases) == 0 {
 		return err
 	}
-	w := &writer{app: a, settings: s, outs: outs, baseline: baseline, notes: notes}
+	w := &writer{app: a, settings: s, outs: outs, baseline: baseline}
 	err = errors.Join(err, w.all(found))
 	if errors.Is(err, context.Canceled) {
 		return err // what there is shows nothing
@@ -86,11 +82,7 @@ type session struct {
 	display display
 	outs    *outputs
 	json    *result.Writer // nil: not asked for
-	notes   []string       // to print after the table
 }
-
-// note keeps lines to print after the table.
-func (w *session) note(lines ...string) { w.notes = append(w.notes, lines...) }
 
 // Begin writes the head of the saved run.
 func (w *session) Begin(header result.Header) error {

@@ -3,6 +3,8 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/cordwood-db/cordwood/bench/result"
+	"github.com/cordwood-db/cordwood/bench/trace"
+	"github.com/cordwood-db/cordwood/db"
 )
 
 // kvbench runs the program in a temporary folder of its own, which must be empty
@@ -218,17 +222,63 @@ func TestFilesStoresATree(t *testing.T) {
 		writeFile(t, filepath.Join(root, filepath.FromSlash(name)), strings.Repeat(name, 100))
 	}
 	status, out, errs := kvbench(t, "files", "-json", saved, root)
-	if status != StatusOK || !strings.Contains(out, "files-scan") || !strings.Contains(out, "compared, twice: all right") {
+	if status != StatusOK || !strings.Contains(out, "files-scan") || !strings.Contains(out, "every byte of every file was compared") {
 		t.Fatalf("status %d\n%s\n%s", status, out, errs)
 	}
 	if got := phasesIn(t, saved); len(got) != 4 {
 		t.Errorf("phases: %q", got)
 	}
 	status, out, errs = kvbench(t, "files", "-kill", "-kills", "2", "-seed", "3", root)
-	if status != StatusOK || !strings.Contains(out, "was killed 2 times") || !strings.Contains(out, "Every acknowledged file was there") {
+	if status != StatusOK || !strings.Contains(out, "killed 2 times") || !strings.Contains(out, "every acknowledged file was there") {
 		t.Fatalf("status %d\n%s\n%s", status, out, errs)
 	}
 	if status, _, errs = kvbench(t, "files", filepath.Join(root, "missing")); status != StatusFailed || !strings.Contains(errs, "missing") {
+		t.Errorf("status %d: %s", status, errs)
+	}
+}
+
+// recorded makes a trace of an application that puts and gets.
+func recorded(t *testing.T) (path string) {
+	t.Helper()
+	store, err := db.Open(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(t.TempDir(), "app.trace")
+	recorder, err := trace.Create(path, trace.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := trace.Wrap(store, recorder)
+	for i := range 50 {
+		key := fmt.Appendf(nil, "key-%02d", i)
+		if err := app.Put(key, make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := app.Get(key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(recorder.Close(), store.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestATraceIsReplayed(t *testing.T) {
+	saved := filepath.Join(t.TempDir(), "run.json")
+	status, out, errs := kvbench(t, "replay", "-quiet", "-json", saved, "-slo", "rate>=1", recorded(t))
+	if status != StatusOK || errs != "" || !strings.Contains(out, "app.trace") {
+		t.Fatalf("status %d\n%s\n%s", status, out, errs)
+	}
+	r, err := result.ReadFile(saved)
+	if err != nil || len(r.Phases) != 1 || r.Phases[0].Operations != 100 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if status, _, errs := kvbench(t, "replay", saved+".missing"); status != StatusFailed || !strings.Contains(errs, ".missing") {
+		t.Errorf("status %d: %s", status, errs)
+	}
+	if status, _, errs := kvbench(t, "replay", saved); status != StatusFailed || !strings.Contains(errs, "run.json") {
 		t.Errorf("status %d: %s", status, errs)
 	}
 }

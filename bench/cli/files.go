@@ -14,7 +14,6 @@ import (
 	"github.com/cordwood-db/cordwood/bench/engine"
 	"github.com/cordwood-db/cordwood/bench/files"
 	"github.com/cordwood-db/cordwood/bench/measure"
-	"github.com/cordwood-db/cordwood/bench/report"
 	"github.com/cordwood-db/cordwood/bench/result"
 )
 
@@ -115,10 +114,6 @@ func (f *fileRun) run(ctx context.Context) (*result.Run, error) {
 	if err != nil {
 		found.Footer.Error = err.Error()
 	}
-	f.note(tree.Oddities()...)
-	if err == nil && !f.settings.kill {
-		f.note("Every byte of every file was compared, twice: all right. Rates include reading the files, latencies do not.")
-	}
 	return found, err
 }
 
@@ -179,31 +174,12 @@ func (f *fileRun) engine(ctx context.Context, e *engine.Engine, tree *files.Tree
 	do := files.Run
 	if f.settings.kill {
 		do = files.Kill
-		if files.NeedsSync(e, f.options) {
-			f.note(fmt.Sprintf("%s may lose %s by a kill without -sync: it was killed with -sync.", e.Title, e.LostByKill))
-		}
 	}
-	done, err := do(ctx, o)
-	if f.settings.kill && len(done) > 0 {
-		f.note(killLines(&done[0])...)
-	}
+	_, err = do(ctx, o)
 	if !f.settings.keep {
 		err = errors.Join(err, os.RemoveAll(dir))
 	}
 	return errors.Join(err, saving)
-}
-
-// killLines tell what a run of -kill did.
-func killLines(p *result.Phase) []string {
-	count := func(name string) string { return report.Count(uint64(p.Counters[name])) }
-	lines := []string{fmt.Sprintf("%s was killed %s times, %s of them before the store was open; %s puts were acknowledged.", p.Engine,
-		count("kills"), count("kills_while_opening"), count("acknowledged_puts")),
-		fmt.Sprintf("It was checked %s times: %s files compared, %s of them whole without having been acknowledged.",
-			count("checks"), count("compared_files"), count("whole_but_not_acknowledged"))}
-	if p.Failed == "" && !p.Partial {
-		lines = append(lines, "Every acknowledged file was there after each kill, byte for byte, and nothing else but whole files.")
-	}
-	return lines
 }
 
 // filesChild is the process that -kill kills.

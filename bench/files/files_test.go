@@ -125,7 +125,10 @@ func TestATreeIsStoredAndCompared(t *testing.T) {
 	if p := phases[0]; p.Bytes < o.Tree.Bytes() || p.UserBytes != p.Bytes || p.Costs.DiskBytes == 0 {
 		t.Errorf("put: %d bytes of %d, on disk %d", p.Bytes, o.Tree.Bytes(), p.Costs.DiskBytes)
 	}
-	if odd := o.Tree.Oddities(); len(odd) != 1 || !strings.HasPrefix(odd[0], "1 entries were skipped") {
+	if notes := phases[3].Notes; len(notes) != 3 || !strings.Contains(notes[1], "all right") {
+		t.Errorf("notes: %q", notes)
+	}
+	if odd := o.Tree.oddities(); len(odd) != 1 || !strings.HasPrefix(odd[0], "1 entries were skipped") {
 		t.Errorf("oddities: %q", odd)
 	}
 }
@@ -216,7 +219,7 @@ func TestFilesThatChangeMeanwhileAreNotTheStoresFault(t *testing.T) {
 	if n := f.Tree.changed.Load(); n != 3 { // changed twice, removed once
 		t.Errorf("%d comparisons with changed files, want 3", n)
 	}
-	if odd := f.Tree.Oddities(); len(odd) != 1 || !strings.Contains(odd[0], "3 comparisons") {
+	if odd := f.Tree.oddities(); len(odd) != 1 || !strings.Contains(odd[0], "3 comparisons") {
 		t.Errorf("not told: %q", odd)
 	}
 	// But a value that is neither what was stored nor what is there now is wrong.

@@ -38,7 +38,11 @@ func NeedsSync(e *engine.Engine, o engine.Options) bool { return e.LostByKill !=
 // The phase counts acknowledged files as operations; its kind "open" has the times
 // that the checks took to open the store.
 func Kill(ctx context.Context, o Options) ([]result.Phase, error) {
-	o.Store.Sync = o.Store.Sync || NeedsSync(o.Engine, o.Store)
+	var notes []string
+	if NeedsSync(o.Engine, o.Store) {
+		o.Store.Sync = true
+		notes = append(notes, fmt.Sprintf("%s may lose %s by a kill without sync: it was killed with sync", o.Engine.Title, o.Engine.LostByKill))
+	}
 	o.Store.MemtableBytes, o.Store.CacheBytes = killMemtableBytes, killCacheBytes
 	k := &killRun{
 		run:          &run{Options: o, storeDir: filepath.Join(o.Dir, "store")},
@@ -52,6 +56,7 @@ func Kill(ctx context.Context, o Options) ([]result.Phase, error) {
 	err := k.all(ctx)
 	p.Seconds = time.Since(p.Started).Seconds()
 	k.counts.enter(&p)
+	p.Notes = append(append(notes, k.counts.lines(err == nil)...), o.Tree.oddities()...)
 	p.Kinds = []result.Kind{
 		{Name: "put", Class: result.Write, Operations: k.counts.acknowledged, Items: k.counts.acknowledged},
 		{Name: "open", Class: result.Read, Operations: k.opens.Count(), Items: k.opens.Count(), Latency: k.opens},
@@ -65,7 +70,7 @@ type killRun struct {
 	*run
 	original     string // of the store; storeDir may be a copy for a while
 	random       *rand.Rand
-	acknowledged []bool // by place in Tree.paths; outlives every victim
+	acknowledged []bool           // by place in Tree.paths; outlives every victim
 	opens        result.Histogram // time to open the store, by the checks
 	counts       killCounts
 }
@@ -88,6 +93,18 @@ func (c *killCounts) enter(p *result.Phase) {
 		"acknowledged_puts": float64(c.acknowledged), "checks": float64(c.checks), "compared_files": float64(c.compared),
 		"compared_bytes": float64(c.bytes), "whole_but_not_acknowledged": float64(c.unannounced),
 	}
+}
+
+// lines tell what was done.
+func (c *killCounts) lines(right bool) []string {
+	lines := []string{
+		fmt.Sprintf("killed %d times, %d of them before the store was open; %d puts were acknowledged", c.kills, c.whileOpening, c.acknowledged),
+		fmt.Sprintf("checked %d times: %d files compared, %d of them whole without having been acknowledged", c.checks, c.compared, c.unannounced),
+	}
+	if right {
+		lines = append(lines, "every acknowledged file was there after each kill, byte for byte, and nothing else but whole files")
+	}
+	return lines
 }
 
 // all kills and checks as often as asked for, and then once lets a child store

@@ -26,6 +26,9 @@ func TestATreeIsStoredWhileBeingKilled(t *testing.T) {
 	if c := p.Counters; c["kills"] != 3 || c["checks"] != 4 || c["acknowledged_puts"] < 302 || c["compared_files"] < 604 {
 		t.Errorf("%v", c)
 	}
+	if notes := strings.Join(p.Notes, "\n"); !strings.HasPrefix(notes, "killed 3 times") || !strings.Contains(notes, "every acknowledged file was there") {
+		t.Errorf("notes: %s", notes)
+	}
 	if len(p.Kinds) != 2 || p.Kinds[1].Name != "open" || p.Kinds[1].Latency.Count() != 4 {
 		t.Errorf("%+v", p.Kinds)
 	}
@@ -46,8 +49,12 @@ func TestAnEngineThatLosesByAKillIsKilledWithSync(t *testing.T) {
 		t.Fatal("NeedsSync is wrong")
 	}
 	o.Engine = &forgetful // the child finds the real one, by its name
-	if _, err := Kill(t.Context(), o); err != nil || !synced {
-		t.Errorf("%v; synced: %v", err, synced)
+	phases, err := Kill(t.Context(), o)
+	if err != nil || !synced {
+		t.Fatalf("%v; synced: %v", err, synced)
+	}
+	if note := phases[0].Notes[0]; !strings.Contains(note, "may lose the last ones") {
+		t.Errorf("it is not told: %q", note)
 	}
 }
 

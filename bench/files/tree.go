@@ -70,16 +70,16 @@ func (t *Tree) Len() int { return len(t.paths) }
 // Bytes is the length of all files together, when they were walked.
 func (t *Tree) Bytes() uint64 { return t.bytes }
 
-// Oddities tells, a line each, what was not compared, or not with the file of
+// oddities tells, a line each, what was not compared, or not with the file of
 // now; none if all was.
-func (t *Tree) Oddities() []string {
+func (t *Tree) oddities() []string {
 	var lines []string
 	if t.skipped > 0 {
-		lines = append(lines, fmt.Sprintf("%d entries were skipped: links, devices, files over %d MiB.", t.skipped, FileBytesMax>>20))
+		lines = append(lines, fmt.Sprintf("%d entries were skipped: links, devices, files over %d MiB", t.skipped, FileBytesMax>>20))
 	}
 	if n := t.changed.Load(); n > 0 {
 		lines = append(lines, fmt.Sprintf("%d comparisons met files that were changed or removed since they were stored: "+
-			"their values were checked against the hash of what was stored.", n))
+			"their values were checked against the hash of what was stored", n))
 	}
 	return lines
 }
