@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cordwood-db/cordwood/bench/result"
@@ -17,7 +18,7 @@ const kindAll = "all"
 // columns may be added at the end, none goes.
 var csvHead = []string{"started", "engine", "set", "workload", "round", "kind", "class", "status", "reason", "threads",
 	"due_per_s", "seconds", "warmup_s", "operations", "items", "not_found", "verified", "retries", "bytes", "user_bytes",
-	"live_bytes", "speed_ns", "cache_resident"}
+	"live_bytes", "speed_ns", "cache_resident", "notes"}
 
 // CSV writes a run for spreadsheets and data frames, as RFC 4180 has it: a header
 // and lines that end in CR LF. Each phase has a row of the kind "all" with what
@@ -29,7 +30,7 @@ var csvHead = []string{"started", "engine", "set", "workload", "round", "kind", 
 //   - status: ok, partial, skipped, failed or wrong; reason: why it is not ok
 //   - threads, due_per_s (of an open loop), seconds, warmup_s, operations, items,
 //     not_found, verified, retries, bytes, user_bytes, live_bytes, speed_ns,
-//     cache_resident: as in result.Phase and result.Kind
+//     cache_resident, notes: as in result.Phase and result.Kind
 //   - one column for each of result.Metrics, by its name, in its unit
 //
 // What is not known is empty. Its error is that of w.
@@ -76,13 +77,13 @@ func phaseRecord(p *result.Phase) []string {
 	if p.CacheResident != nil {
 		resident = decimal(*p.CacheResident)
 	}
-	return appendMetrics(append(record, resident), p.Values())
+	return appendMetrics(append(record, resident, strings.Join(p.Notes, "; ")), p.Values())
 }
 
 // kindRecord is the row of a kind.
 func kindRecord(p *result.Phase, k *result.Kind) []string {
 	record := append(identity(p, k.Name, string(k.Class)), strconv.Itoa(p.Threads), "", decimal(p.Seconds),
-		decimal(p.WarmupSeconds), whole(k.Operations), whole(k.Items), whole(k.NotFound), "", "", "", "", "", "", "")
+		decimal(p.WarmupSeconds), whole(k.Operations), whole(k.Items), whole(k.NotFound), "", "", "", "", "", "", "", "")
 	return appendMetrics(record, kindValues(p, k))
 }
 

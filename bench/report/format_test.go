@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -126,5 +127,17 @@ func TestErrorsOfWritingAreReturned(t *testing.T) {
 		if err := write(full{}); !errors.Is(err, errFull) {
 			t.Errorf("%s: error %v", name, err)
 		}
+	}
+}
+
+func TestControlCharactersDoNotReachATerminal(t *testing.T) {
+	run := &result.Run{Header: result.Header{Title: "\x1b]0;owned\x07"}, Phases: []result.Phase{
+		{Engine: "\x1b[2Jx", Workload: "w\x9b", Set: "\r", Skipped: "\x1b[31m", Notes: []string{"\x1b"}}}}
+	var b strings.Builder
+	if err := Table(&b, run, TableOptions{Settings: true}); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(b.String(), "\x1b\x07\r\u009b") {
+		t.Errorf("%q", b.String())
 	}
 }

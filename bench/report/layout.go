@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -16,7 +17,16 @@ type printer struct{ out *bufio.Writer }
 
 func newPrinter(w io.Writer) *printer { return &printer{bufio.NewWriter(w)} }
 
-func (p *printer) printf(format string, args ...any) { fmt.Fprintf(p.out, format, args...) }
+// printf writes text without the control characters that a saved run may hold:
+// they would be commands to a terminal.
+func (p *printer) printf(format string, args ...any) {
+	p.out.WriteString(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return '\uFFFD'
+		}
+		return r
+	}, fmt.Sprintf(format, args...)))
+}
 
 // flush ends the output.
 func (p *printer) flush() error { return p.out.Flush() }

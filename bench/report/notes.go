@@ -100,6 +100,7 @@ func (t *table) tail() {
 		t.printf("! stands for fewer rounds than there should be: see below.\n")
 	}
 	t.lost()
+	t.remarks()
 	t.stalls()
 	if t.options.Settings {
 		t.settings()
