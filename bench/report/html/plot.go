@@ -14,7 +14,7 @@ import (
 // Limits of what one panel draws, so that long runs stay small files.
 const (
 	pointsMax      = 300 // of a throughput line; above, seconds are averaged
-	shortestSecond = 0.2 // a last second that is shorter says nothing about the rate
+	shortestSecond = 0.2 // a last second that is shorter says nothing about the rate, unless it is all
 )
 
 // number is a float64 that is short in JSON: four digits, and null for what JSON
@@ -65,11 +65,12 @@ type plotPanel struct {
 }
 
 // plotLine is one engine and round over time. Times are the middles of their
-// seconds.
+// seconds; End is when the phase or its last stall ended.
 type plotLine struct {
 	Engine int         `json:"e"`
 	Round  int         `json:"r"`
 	Median bool        `json:"m,omitempty"`
+	End    number      `json:"d"`
 	Time   numbers     `json:"t"`
 	Rate   numbers     `json:"v"`
 	P99    numbers     `json:"p"` // µs
@@ -182,13 +183,14 @@ func line(p *result.Phase) plotLine {
 	begin := 0.0
 	for chunk := range slices.Chunk(p.Timeline, max(step, 1)) {
 		end := chunk[len(chunk)-1].At
-		if seconds := end - begin; seconds >= shortestSecond {
+		if seconds := end - begin; seconds >= shortestSecond || begin == 0 && seconds > 0 {
 			var operations uint64
 			var p99, longest int64
 			for _, s := range chunk {
 				operations += s.Operations
 				p99, longest = max(p99, s.P99NS), max(longest, s.MaxNS)
 			}
+			l.End = number(end)
 			l.Time = append(l.Time, number((begin+end)/2))
 			l.Rate = append(l.Rate, number(float64(operations)/seconds))
 			l.P99 = append(l.P99, microseconds(p99, operations))
@@ -197,6 +199,7 @@ func line(p *result.Phase) plotLine {
 		begin = end
 	}
 	for _, s := range p.Stalls {
+		l.End = max(l.End, number(s.At+s.Seconds))
 		l.Stalls = append(l.Stalls, plotStall{number(s.At), number(s.Seconds), s.Busy})
 	}
 	return l

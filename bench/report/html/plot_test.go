@@ -66,6 +66,13 @@ func TestAShortLastSecondHasItsOwnRate(t *testing.T) {
 	}
 }
 
+func TestAPhaseShorterThanASecondHasALine(t *testing.T) {
+	p := &result.Phase{Timeline: []result.Second{{At: 0.1, Operations: 100}}, Stalls: []result.Stall{{At: 0.05, Seconds: 0.3}}}
+	if l := line(p); len(l.Rate) != 1 || l.Rate[0] != 1000 || !near(l.End, 0.35) {
+		t.Errorf("rates %v until %v, want 1000 until 0.35", l.Rate, l.End)
+	}
+}
+
 func TestCurvesAreMediansOfRounds(t *testing.T) {
 	p := &panel{entries: []*entry{{}}}
 	for round, us := range []int64{10, 30, 20} {

@@ -43,17 +43,26 @@ const logAxis = { splits: logTicks, filter: (u, ticks) => ticks, values: (u, tic
 // not choose are faint or missing.
 function timePlot(panel) {
   const strands = [], stalls = [];
+  let end = 0;
   for (const line of data.panels[panel].lines) {
     const bold = shown.rounds === "all" || shown.rounds === "median" ? line.m : line.r === Number(shown.rounds);
     if (!shown.engines.has(line.e) || !(bold || shown.rounds === "all")) continue;
-    strands.push({ engine: line.e, x: line.t, y: line[shown.series], bold, marked: line.t.length < 40 });
+    // A value is that of a whole second: the line begins with the first one and
+    // ends with the last, not in their middles.
+    const values = line[shown.series], n = line.t.length;
+    strands.push({
+      engine: line.e, bold,
+      x: n ? [0, ...line.t, line.d] : [], y: n ? [values[0], ...values, values[n - 1]] : [],
+      marked: n < 40 ? line.t.map((_, i) => i + 1) : [],
+    });
+    end = Math.max(end, line.d);
     if (bold && line.s) stalls.push({ engine: line.e, round: line.r, list: line.s });
   }
   const flow = shown.series === "v";
   return {
     strands, stalls, height: 250,
     scales: {
-      x: { time: false, range: (u, min, max) => [min < 0.75 ? 0 : min, max] },
+      x: { time: false, range: (u, min, max) => (min > 0 || (max > 0 && max < end) ? [min, max] : [0, end || 1]) },
       y: flow ? { range: (u, min, max) => [0, (max || 1) * 1.05] } : logScale,
     },
     axes: [
@@ -184,15 +193,14 @@ function drawPlot(div) {
 }
 
 // drawMarks puts the engine's marker on the points of a strand that are to have
-// one: all, or those listed.
+// one.
 function drawMarks(u, strand) {
   if (!strand || !strand.bold || !strand.marked) return;
   const { color, mark } = looks(strand.engine);
-  const list = strand.marked === true ? [...strand.x.keys()] : strand.marked;
   const { ctx, bbox } = u;
   ctx.save();
   ctx.fillStyle = color;
-  for (const i of list) {
+  for (const i of strand.marked) {
     if (strand.y[i] === null || strand.y[i] === undefined) continue;
     const x = u.valToPos(strand.x[i], "x", true), y = u.valToPos(strand.y[i], "y", true);
     if (x < bbox.left - 1 || x > bbox.left + bbox.width + 1 || y < bbox.top - 1 || y > bbox.top + bbox.height + 1) continue;
