@@ -144,7 +144,7 @@ func (s *stage) loop(w *workload.Workload, source workload.Source, rate float64)
 // limit is how long a phase of the workload may take; 0: until it is done.
 func (s *stage) limit(w *workload.Workload) time.Duration {
 	switch {
-	case w.Fresh:
+	case w.Fresh && s.Settings.Replay == nil:
 		return 0
 	case s.Settings.Duration > 0:
 		return s.Settings.Duration
