@@ -27,7 +27,8 @@ const (
 	// small pool stays in the processor's cache.
 	largeBytes = 32 << 10
 	// stretchBytes is the length of the pieces of the pool: the first part of
-	// each is random, the rest repeats it.
+	// each is random, the rest the same in all, as records have field names and
+	// layout in common. So a block of short values compresses as a long one does.
 	stretchBytes = 64
 )
 
@@ -52,12 +53,12 @@ func newGenerator(d *Data) *generator {
 	binary.LittleEndian.PutUint64(key[:], d.Seed)
 	source := rand.NewChaCha8(key)
 	fresh := int(stretchBytes*d.Compressibility + 0.5)
-	for at := 0; at < len(g.pool) && fresh > 0; at += stretchBytes {
+	var common [stretchBytes]byte
+	source.Read(common[:]) // never fails
+	for at := 0; at < len(g.pool); at += stretchBytes {
 		stretch := g.pool[at : at+stretchBytes]
-		source.Read(stretch[:fresh]) // never fails
-		for filled := fresh; filled < stretchBytes; filled += fresh {
-			copy(stretch[filled:], stretch[:fresh])
-		}
+		source.Read(stretch[:fresh])
+		copy(stretch[fresh:], common[fresh:])
 	}
 	return g
 }
