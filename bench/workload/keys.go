@@ -46,12 +46,14 @@ func newKeys(keyBytes int, seed uint64) keys {
 // append appends the key with the given number.
 func (k *keys) append(dst []byte, number uint64) []byte {
 	var digits [numberDigitsMax]byte
-	n := number
-	for i := k.digits - 1; i >= 0; i-- {
-		digits[i] = byte('0' + n%10)
-		n /= 10
+	// In two halves, whose divisions do not wait for each other.
+	high, low := uint32(number/1e8), uint32(number%1e8)
+	for i := range numberDigitsMax / 2 {
+		digits[numberDigitsMax-1-i] = byte('0' + low%10)
+		digits[numberDigitsMax/2-1-i] = byte('0' + high%10)
+		low, high = low/10, high/10
 	}
-	dst = append(dst, digits[:k.digits]...)
+	dst = append(dst, digits[numberDigitsMax-k.digits:]...)
 	return append(dst, k.fillerOf(number)...)
 }
 
