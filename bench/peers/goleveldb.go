@@ -29,8 +29,7 @@ func init() {
 }
 
 const (
-	goleveldbFiles      = 1000
-	goleveldbTableBytes = 8 << 20
+	goleveldbFiles = 1000
 	// goleveldbMemtables is how many memtables there are at most.
 	goleveldbMemtables = 2
 	// A transaction of a bulk load has so many memtables.
@@ -41,16 +40,15 @@ func goleveldbOptions(o engine.Options) *opt.Options {
 	options := &opt.Options{
 		WriteBuffer:            int(o.MemtableBytes),
 		BlockCacheCapacity:     int(o.CacheBytes),
-		CompactionTableSize:    max(min(goleveldbTableBytes, int(o.MemtableBytes)/2), 64<<10),
 		OpenFilesCacheCapacity: goleveldbFiles,
 		DisableSeeksCompaction: true,
 	}
 	if o.MemtablesMax == 1 {
 		options.WriteBuffer /= goleveldbMemtables
 	}
-	// Level 1, ten times this, gets what level 0 has when it is compacted.
-	options.CompactionTotalSize = max(opt.DefaultCompactionTotalSize,
-		options.WriteBuffer*opt.DefaultCompactionL0Trigger/10)
+	// As the defaults are to each other: 2 and 10 MiB to 4 MiB.
+	options.CompactionTableSize = max(options.WriteBuffer/2, 64<<10)
+	options.CompactionTotalSize = max(options.WriteBuffer/2*5, 64<<10)
 	if o.FilterBits > 0 {
 		options.Filter = filter.NewBloomFilter(o.FilterBits)
 	}
@@ -78,9 +76,9 @@ func goleveldbSettings(o engine.Options) []engine.Setting {
 		{Name: "WriteOptions.Sync", Value: strconv.FormatBool(o.Sync),
 			Why: "as for all engines; the journal reaches the operating system either way. NoSync stays off: it is for no fsync at all, of tables too"},
 		{Name: "CompactionTableSize", Value: engine.Size(int64(options.CompactionTableSize)),
-			Why: "up to 8 MiB instead of 2: with larger memtables, fewer and larger files"},
+			Why: "half of WriteBuffer, as by default (2 and 4 MiB); smaller ones delayed writers longer in a measurement"},
 		{Name: "CompactionTotalSize", Value: engine.Size(int64(options.CompactionTotalSize)),
-			Why: "default, or more where level 1, ten times this, would be smaller than the level 0 that is merged into it"},
+			Why: "two and a half times WriteBuffer, as by default (10 and 4 MiB)"},
 		{Name: "OpenFilesCacheCapacity", Value: strconv.Itoa(goleveldbFiles), Why: "all tables stay open; the default is 500"},
 		{Name: "DisableSeeksCompaction", Value: "true",
 			Why: "documentation of Options: compactions by seeks may be many and small; go-ethereum sets it"},
