@@ -6,16 +6,20 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cordwood-db/cordwood/bench/engine"
 )
 
 // faultVariable tells the test of one fault, in a process of its own, which.
 const faultVariable = "ENGINETEST_FAULT"
+
+// faultPause makes room for what others do meanwhile, as an engine does that
+// takes its time: otherwise the fault would seldom show.
+const faultPause = 10 * time.Microsecond
 
 // TestRunFindsFaults shows that each check fails for an engine that is wrong in
 // what it checks.
@@ -187,7 +191,7 @@ func (b *parts) Commit() error {
 		if err := b.store.apply([]*entry{e}); err != nil {
 			return err
 		}
-		runtime.Gosched() // as where a write takes its time
+		time.Sleep(faultPause)
 	}
 	b.writes = nil
 	return nil
@@ -265,6 +269,7 @@ func (s loses) Update(fn func(engine.Tx) error) (int, error) {
 	return s.memory.Update(func(t engine.Tx) error {
 		err := fn(t)
 		clear(t.(*tx).touched)
+		time.Sleep(faultPause)
 		return err
 	})
 }
