@@ -16,6 +16,7 @@ type decoder struct {
 	last     []byte
 	keys     []byte // memory for the keys of the current record
 	keyBytes int    // of the current record
+	keysLeft int    // of the block, with a ring
 
 	client, keyspace uint32
 	end              uint64
@@ -81,7 +82,7 @@ func (d *decoder) key() []byte {
 		}
 	}
 	if d.keyBytes += len(key); d.keyBytes > recordKeyBytesMax {
-		d.fail("keys of a record")
+		d.fail("too many bytes of keys")
 	}
 	if d.problem != "" || key == nil {
 		return []byte{}
@@ -115,8 +116,8 @@ func (d *decoder) newKey(length int) []byte {
 
 // own is a key in memory that stays until the next record.
 func (d *decoder) own(stored []byte, length int) []byte {
-	if d.keyBytes+length > recordKeyBytesMax {
-		d.fail("keys of a record")
+	if d.keysLeft -= length; d.keysLeft < 0 || d.keyBytes+length > recordKeyBytesMax {
+		d.fail("too many bytes of keys")
 		return nil
 	}
 	at := len(d.keys)

@@ -16,6 +16,7 @@ type encoder struct {
 	secret secret
 	stored []byte // scratch
 	last   []byte // the key that was written out last
+	keys   int    // bytes of keys, for the writer
 
 	// Of the record before.
 	client, keyspace uint32
@@ -32,6 +33,7 @@ func (e *encoder) key(key []byte) {
 		e.buf = append(e.buf, key...)
 		return
 	}
+	e.keys += len(key)
 	stored := key
 	if e.hashed {
 		e.stored = e.secret.hash(e.stored[:0], key)

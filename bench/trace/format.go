@@ -28,6 +28,9 @@ const (
 	blockBytesMax = 4 << 20
 	// recordKeyBytesMax bounds the keys of one record together.
 	recordKeyBytesMax = 1 << 20
+	// blockKeyBytesMax bounds the keys of one block together, so that a small file
+	// is not much work.
+	blockKeyBytesMax = 32 << 20
 	// recordItemsMax bounds the items of one record.
 	recordItemsMax = 1 << 16
 	// keyBytesMax is the length of the longest key, valueBytesMax that of the

@@ -217,7 +217,7 @@ func (r *Reader) unpack(h blockHeader) error {
 	if h.kind == blockEnd {
 		return r.finish(raw)
 	}
-	r.dec.buf, r.left = raw, h.records
+	r.dec.buf, r.dec.keysLeft, r.left = raw, blockKeyBytesMax, h.records
 	if h.records == 0 {
 		return r.damage("empty block")
 	}

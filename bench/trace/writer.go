@@ -76,7 +76,7 @@ func (w *writer) count(kind Kind) {
 	if kind != KindLost && kind != KindKeyspace {
 		w.waiting++
 	}
-	if len(w.enc.buf) >= blockBytesAim {
+	if len(w.enc.buf) >= blockBytesAim || w.enc.keys >= blockKeyBytesMax/2 {
 		w.flush()
 	}
 }
@@ -91,7 +91,7 @@ func (w *writer) flush() {
 	} else {
 		w.lost += w.waiting
 	}
-	w.enc.buf, w.records, w.waiting = w.enc.buf[:0], 0, 0
+	w.enc.buf, w.enc.keys, w.records, w.waiting = w.enc.buf[:0], 0, 0, 0
 }
 
 func (w *writer) write(kind byte, raw []byte) {
