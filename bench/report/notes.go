@@ -51,6 +51,12 @@ func MachineLines(m *result.Machine) []string {
 	return slices.DeleteFunc(lines, func(s string) bool { return s == "" })
 }
 
+// BudgetText says what memory every engine could use alike.
+func BudgetText(b *result.Budget) string {
+	return fmt.Sprintf("memtables of %s, up to %d, a cache of %s, filters of %d bits a key, compression %s",
+		Size(float64(b.MemtableBytes)), b.MemtablesMax, Size(float64(b.CacheBytes)), b.FilterBits, b.Compression)
+}
+
 // conditions are the settings of a run that matter to what was measured.
 func conditions(h *result.Header) []string {
 	parts := []string{plural(h.Rounds, "round"), plural(h.Threads, "thread")}
@@ -60,6 +66,9 @@ func conditions(h *result.Header) []string {
 	parts = append(parts, either(h.Sync, "commits survive power loss", "commits survive the death of the process"))
 	if h.Cold {
 		parts = append(parts, "cold cache")
+	}
+	if h.Budget != nil {
+		parts = append(parts, BudgetText(h.Budget))
 	}
 	return append(parts, either(h.Verify, "every answer verified", "answers not verified"), fmt.Sprintf("seed %d", h.Seed))
 }

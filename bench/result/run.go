@@ -29,6 +29,17 @@ type Header struct {
 	Verify  bool      `json:"verify"`
 	Seed    uint64    `json:"seed"`
 	Rate    float64   `json:"rate,omitempty"` // operations per second due in sum; 0: closed loop
+	// Budget is what every engine could use alike; nil in runs that do not tell.
+	Budget *Budget `json:"budget,omitempty"`
+}
+
+// Budget is the memory that each engine was given, and how it was to use it.
+type Budget struct {
+	MemtableBytes int64  `json:"memtable_bytes"` // of one memtable
+	MemtablesMax  int    `json:"memtables_max"`
+	CacheBytes    int64  `json:"cache_bytes"` // of cached blocks, filters and indexes
+	FilterBits    int    `json:"filter_bits"` // for each key
+	Compression   string `json:"compression"`
 }
 
 // Machine notes where a run was measured. Empty or zero: not known.

@@ -90,6 +90,8 @@ func (x *execution) begin() error {
 		Format: result.Format, Started: time.Now().UTC().Truncate(time.Millisecond), Command: x.Command, Title: x.Title,
 		Machine: machine, Rounds: x.Rounds, Threads: x.Threads, Sync: x.Sync, Cold: x.Cold, Verify: x.Verify,
 		Seed: x.Seed, Rate: x.Rate,
+		Budget: &result.Budget{MemtableBytes: x.Options.MemtableBytes, MemtablesMax: x.Options.MemtablesMax,
+			CacheBytes: x.Options.CacheBytes, FilterBits: x.Options.FilterBits, Compression: string(x.Options.Compression)},
 	}
 	for _, e := range x.Engines {
 		described, err := x.describe(e)

@@ -143,6 +143,9 @@ func (b *book) equal() []string {
 	} else {
 		parts = append(parts, "closed loop")
 	}
+	if h.Budget != nil {
+		parts = append(parts, report.BudgetText(h.Budget))
+	}
 	parts = append(parts,
 		either(h.Sync, "commits survive power loss (fsync)", "commits survive the process, not power loss"),
 		either(h.Cold, "reads begin with a cold page cache", "reads begin with a warm page cache"),
