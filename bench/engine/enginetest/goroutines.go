@@ -26,9 +26,10 @@ func goroutines(s *tested) {
 	for i := range 3 {
 		run(fmt.Sprintf("client %d", i), func() error { return client(s.Store, i) })
 	}
-	var read atomic.Bool
+	var read, written atomic.Bool
 	run("writer of pairs", func() error {
-		for i := uint64(0); i < pairBatches && !read.Load(); i++ {
+		defer written.Store(true)
+		for i := uint64(1); i < pairBatches && !read.Load(); i++ {
 			if err := writePairs(s.NewBatch(), i); err != nil {
 				return err
 			}
@@ -38,7 +39,7 @@ func goroutines(s *tested) {
 	})
 	run("reader of pairs", func() error {
 		defer read.Store(true)
-		return readPairs(s.Store)
+		return readPairs(s.Store, &written)
 	})
 	run("settling", func() error { return s.Settle(s.t.Context()) })
 	wg.Wait()
@@ -79,6 +80,8 @@ const (
 	// pairBatches and pairReads are few because some engines pass over all that
 	// was overwritten in each read.
 	pairBatches, pairReads = 1000, 200
+	// pairsMet is how many batches are written beside the reads at least.
+	pairsMet = 20
 )
 
 // writePairs writes one number under several keys, in a batch that it closes.
@@ -95,10 +98,11 @@ func writePairs(b engine.Batch, n uint64) error {
 	return b.Close()
 }
 
-// readPairs checks that batches are seen whole, and in their order.
-func readPairs(s engine.Store) error {
+// readPairs checks that batches are seen whole, and in their order. It goes on
+// until it has met the writer, or all is written.
+func readPairs(s engine.Store, written *atomic.Bool) error {
 	var last uint64
-	for i := range pairReads {
+	for i := 0; i < pairReads || last < pairsMet && !written.Load(); i++ {
 		c, err := s.NewCursor(engine.CursorOptions{Lower: []byte("pair"), Upper: []byte("paj"), Reverse: i%2 == 1})
 		if err != nil {
 			return err
