@@ -27,7 +27,7 @@ const (
 
 	pebbleLostByKill = "up to 32 KiB, a block of the WAL that is not full"
 
-	pebbleBlockBytes      = 32 << 10
+	pebbleBlockBytes      = 4 << 10
 	pebbleIndexBlockBytes = 256 << 10
 	pebbleL0Compaction    = 2
 	pebbleL0Stop          = 1000
@@ -142,7 +142,7 @@ func pebbleSettings(o engine.Options, separate bool) []engine.Setting {
 		{Name: "CacheSize", Value: engine.Size(opts.CacheSize), Why: "the run's cache size and two memtables: Pebble takes the memory of memtables out of its cache, and holds two of them at rest"},
 		{Name: "FilterPolicy", Value: filter, Why: "the run's filter size; none in L6, " + pebbleTool + ": DB.Get does not read the filters of L6"},
 		{Name: "Compression", Value: compression, Why: "the run's choice; Snappy is Pebble's default"},
-		{Name: "BlockSize, IndexBlockSize", Value: engine.Size(pebbleBlockBytes) + ", " + engine.Size(pebbleIndexBlockBytes), Why: pebbleTool + " and in CockroachDB"},
+		{Name: "BlockSize, IndexBlockSize", Value: engine.Size(pebbleBlockBytes) + ", " + engine.Size(pebbleIndexBlockBytes), Why: "the default, and for indexes " + pebbleTool + ". Its blocks of 32 KiB make scans a third cheaper, but twice the processor time for reads that miss the cache"},
 		{Name: "L0CompactionThreshold, L0StopWritesThreshold", Value: fmt.Sprintf("%d, %d", pebbleL0Compaction, pebbleL0Stop), Why: pebbleTool + " and in CockroachDB"},
 		{Name: "L0CompactionConcurrency", Value: strconv.Itoa(pebbleL0Concurrency), Why: "as in CockroachDB"},
 		{Name: "LBaseMaxBytes", Value: engine.Size(pebbleBaseBytes), Why: pebbleTool + "; the default"},

@@ -453,16 +453,16 @@ func (s *rocksStore) Busy() string {
 
 func (s *rocksStore) Counters() map[string]float64 {
 	return map[string]float64{
-		"cache_bytes_now":            float64(s.property("block-cache-usage")),
-		"l0_files_now":               float64(s.l0Files()),
-		"pending_compaction_now":     float64(s.property("estimate-pending-compaction-bytes")),
-		"table_bytes_now":            float64(s.property("total-sst-files-size")),
-		"blob_bytes_now":             float64(s.property("total-blob-file-size")),
-		"blob_garbage_bytes_now":     float64(s.property("live-blob-file-garbage-size")),
-		"memtable_bytes_now":         float64(s.property("cur-size-all-mem-tables")),
-		"table_reader_bytes_now":     float64(s.property("estimate-table-readers-mem")),
-		"immutable_memtables_now":    float64(s.property("num-immutable-mem-table")),
-		"background_errors_of_store": float64(s.property("background-errors")),
+		"cache_bytes_now":         float64(s.property("block-cache-usage")),
+		"l0_files_now":            float64(s.l0Files()),
+		"pending_compaction_now":  float64(s.property("estimate-pending-compaction-bytes")),
+		"table_bytes_now":         float64(s.property("total-sst-files-size")),
+		"blob_bytes_now":          float64(s.property("total-blob-file-size")),
+		"blob_garbage_bytes_now":  float64(s.property("live-blob-file-garbage-size")),
+		"memtable_bytes_now":      float64(s.property("cur-size-all-mem-tables")),
+		"table_reader_bytes_now":  float64(s.property("estimate-table-readers-mem")),
+		"immutable_memtables_now": float64(s.property("num-immutable-mem-table")),
+		"background_errors":       float64(s.property("background-errors")),
 	}
 }
 
