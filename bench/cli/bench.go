@@ -39,6 +39,9 @@ func (a *app) execute(c *cobra.Command, s *settings, plan *run.Plan) error {
 		labels = append(labels, e.String())
 	}
 	return a.measured(c, s, labels, func(ctx context.Context, w *session) (*result.Run, error) {
+		if s.allEngines && len(s.engines) == 0 && len(labels) == 1 {
+			w.display.Print("Only " + labels[0] + " is linked into this program: see bench/peers for one with other engines.")
+		}
 		plan.Command, plan.Dir = a.args, w.dir
 		return run.Execute(ctx, plan, w)
 	})
@@ -128,8 +131,8 @@ func (a *app) inWorkDir(ctx context.Context, s *settings, outs *outputs, work fu
 		return nil, err
 	}
 	w := &session{dir: dir.path, display: a.newDisplay(s), outs: outs}
-	defer w.display.Close()
 	found, err = work(ctx, w)
+	w.display.Close()
 	if ctx.Err() != nil && !errors.Is(err, context.Canceled) {
 		err = errors.Join(err, ctx.Err())
 	}
@@ -138,7 +141,8 @@ func (a *app) inWorkDir(ctx context.Context, s *settings, outs *outputs, work fu
 	}
 	err = errors.Join(err, w.end(found))
 	if s.keep {
-		w.display.Print("The data is in " + dir.path)
+		_, printed := fmt.Fprintf(a.stderr, "The data is in %s\n", dir.path)
+		err = errors.Join(err, printed)
 	}
 	return found, err
 }

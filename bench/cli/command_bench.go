@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 )
 
@@ -32,7 +34,7 @@ given, on the same store; one that needs data starts with a store that is filled
 
 // compareCommand is "kvbench compare".
 func (a *app) compareCommand() *cobra.Command {
-	s := &settings{values: []string{"1KiB"}, rounds: compareRounds, allEngines: true}
+	s := &settings{values: []string{"1KiB"}, rounds: compareRounds, limit: compareLimit, allEngines: true}
 	c := &cobra.Command{
 		Use:   "compare [flags] [WORKLOAD...]",
 		Short: "Measure engines side by side, in several rounds",
@@ -65,6 +67,7 @@ confidence: where it includes 1, the difference may be chance.`,
 const (
 	compareRounds = 3
 	compareKeys   = 100_000
+	compareLimit  = 2 * time.Second
 )
 
 var compareWorkloads = []string{"fillrandom", "overwrite", "readrandom", "readmissing", "seekrandom", "readwhilewriting", "ycsb-a"}

@@ -81,6 +81,9 @@ func (a *app) listEngines(settings bool) error {
 		if e.Abilities != 0 {
 			fmt.Fprintf(a.stdout, "; has %s", e.Abilities)
 		}
+		if e.LostByKill != "" {
+			fmt.Fprintf(a.stdout, "; without -sync a kill may lose %s", e.LostByKill)
+		}
 		fmt.Fprintln(a.stdout)
 		if !settings || e.Settings == nil {
 			continue

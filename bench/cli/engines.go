@@ -76,7 +76,7 @@ func findContender(name string) (contender, error) {
 		if err != nil {
 			return contender{}, usageErrorf("-engine %s: %v", name, err)
 		}
-		return contender{name: name, engine: own, program: path}, nil
+		return contender{name: own + "@" + path, engine: own, program: path}, nil
 	}
 	if _, ok := engine.Find(name); !ok {
 		return contender{}, usageErrorf("unknown engine %q%s", name, didYouMean(name, engineNames()))

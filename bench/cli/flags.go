@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -58,7 +59,7 @@ func (s *settings) workFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&s.mixes, "mix", nil, "run the workload that the TOML `file` describes, too; may be repeated")
 	f.Var(countValue[uint64]{&s.ops}, "ops", "`number` of operations of each workload (default: the workload's own)")
 	f.DurationVar(&s.duration, "duration", 0, "run each workload for that `time`, however many operations that makes")
-	f.DurationVar(&s.limit, "limit", 4*time.Second, "longest `time` for a workload that only reads; 0 for no limit")
+	f.DurationVar(&s.limit, "limit", cmp.Or(s.limit, 4*time.Second), "longest `time` for a workload that only reads; 0 for no limit")
 	f.DurationVar(&s.warmup, "warmup", 0, "`time` at the start of each workload that is not counted")
 	f.IntVar(&s.threads, "threads", 2, "`number` of goroutines that work at once")
 	f.Var(rateValue{&s.rate}, "rate", "operations due per second, a `number` for all threads together; latencies count from when an operation was due (default: as fast as possible)")

@@ -104,6 +104,32 @@ func TestProfilesAreWrittenAndNotOverwritten(t *testing.T) {
 	}
 }
 
+func TestAWrongAnswerFailsTheRun(t *testing.T) {
+	saved := filepath.Join(t.TempDir(), "run.json")
+	status, out, errs := kvbench(t, "run", "-engine", "liar,cordwood", "-n", "200", "-quiet", "-json", saved, "-slo", "read.p99<=1ns",
+		"fillseq", "readrandom", "readseq")
+	if status != StatusFailed || !strings.Contains(errs, "WRONG ANSWER") || !strings.Contains(errs, "liar") || !strings.Contains(out, "cordwood") {
+		t.Fatalf("status %d\n%s\n%s", status, out, errs)
+	}
+	r, err := result.ReadFile(saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wrong, good int
+	for _, p := range r.Phases {
+		switch {
+		case p.Wrong:
+			wrong++
+		case p.Failed == "" && p.Skipped == "":
+			good++
+		}
+	}
+	// The other engine was measured all the same.
+	if wrong != 1 || good != 4 || r.Footer == nil || r.Footer.Error == "" {
+		t.Errorf("%d wrong, %d good phases; %+v", wrong, good, r.Footer)
+	}
+}
+
 func TestGatesDecideTheStatus(t *testing.T) {
 	dir := t.TempDir()
 	saved := filepath.Join(dir, "run.json")
