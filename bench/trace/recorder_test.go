@@ -3,8 +3,10 @@ package trace
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -92,8 +94,8 @@ func (f *stubFile) Write(b []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := min(len(b), f.max-f.at)
-	f.b = append(f.b[:f.at], b[:n]...)
-	f.at += n
+	f.b = append(f.b, make([]byte, max(f.at+n-len(f.b), 0))...)
+	f.at += copy(f.b[f.at:], b[:n])
 	if n < len(b) {
 		return n, syscall.ENOSPC
 	}
@@ -155,6 +157,46 @@ func TestFullDiskStopsTheRecordingOnly(t *testing.T) {
 	}
 	if sum.Operations+sum.Lost != n || sum.Lost != r.Dropped() || r.Recorded() != got {
 		t.Errorf("%d recorded and %d lost (%d by the recorder) of %d", sum.Operations, sum.Lost, r.Dropped(), n)
+	}
+}
+
+// What has ended while the shards were emptied, one after the other, waits for
+// the next time: something older may be in a shard that was emptied before.
+func TestOperationsOfTheFutureAreHeld(t *testing.T) {
+	f := &stubFile{max: 1 << 30}
+	w, err := newWriter(f, goldenHeader, secret{1, 2})
+	must(t, err)
+	r := &Recorder{began: time.Now(), shards: make([]shard, 2), runs: make([]run, 2), w: w}
+	put := func(shard int, end time.Duration) {
+		e := encoder{buf: r.shards[shard].buf, tick: 1}
+		e.record(&Op{Kind: KindPut, Start: end, Key: fmt.Append(nil, end)})
+		r.shards[shard].buf = e.buf
+	}
+	const hour = time.Hour // ahead
+	put(0, 1)
+	put(0, hour+3)
+	put(0, hour+5)
+	put(1, 2)
+	put(1, hour+4)
+	r.collect(false)
+	if w.waiting != 2 {
+		t.Fatalf("%d operations were taken", w.waiting)
+	}
+	put(0, hour+7)
+	put(1, hour+6)
+	r.collect(false)
+	r.began = r.began.Add(-2 * hour)
+	r.collect(true)
+	must(t, w.close(0, 0))
+	path := filepath.Join(t.TempDir(), "t")
+	must(t, os.WriteFile(path, f.b, 0o600))
+	ops, _ := readAll(t, path)
+	var got []string
+	for i := range ops {
+		got = append(got, string(ops[i].Key))
+	}
+	if want := "1ns 2ns 1h0m0.000000003s 1h0m0.000000004s 1h0m0.000000005s 1h0m0.000000006s 1h0m0.000000007s"; strings.Join(got, " ") != want {
+		t.Errorf("the order is %v", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -384,6 +385,78 @@ func TestDueTimesAreThoseOfTheRecording(t *testing.T) {
 		must(t, r.Finish(false))
 		if !slices.Equal(dues, want) || strings.Join(kinds, " ") != "scan put put get delete" {
 			t.Errorf("speed %v: %v due at %v, want %v", speed, kinds, dues, want)
+		}
+	}
+}
+
+// Whatever operations took, they come in the order in which they began.
+func TestOperationsAreOrderedByTheirStart(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var ops []Op
+	end := time.Duration(0)
+	for i := range 5000 {
+		end += time.Duration(rng.IntN(100)) * 10 * time.Microsecond
+		took := time.Duration(rng.ExpFloat64()*float64(time.Millisecond)) / tickDefault * tickDefault
+		if i%50 == 0 {
+			took *= 100
+		}
+		took = min(took, end)
+		ops = append(ops, Op{Kind: KindMultiGet, Start: end - took, Took: took, Items: []Op{
+			{Kind: KindGet, Key: binary.BigEndian.AppendUint32(nil, uint32(i))}, {Kind: KindGet, Key: k("")}}})
+	}
+	path := writeOps(t, false, ops)
+	s, err := newSurvey(path, 0)
+	must(t, err)
+	if len(s.slow) < 20 || len(s.slow) > 500 {
+		t.Errorf("%d slow operations", len(s.slow))
+	}
+	in, err := Open(path)
+	must(t, err)
+	defer in.Close()
+	o := &ordered{r: in, slow: s.slow}
+	seen := make(map[uint32]bool)
+	last := time.Duration(0)
+	for {
+		op, err := o.next()
+		if err == io.EOF {
+			break
+		}
+		must(t, err)
+		if op.Start < last {
+			t.Fatalf("%v behind %v", op.Start, last)
+		}
+		last = op.Start
+		i := binary.BigEndian.Uint32(op.Items[0].Key)
+		if seen[i] || op.Start != ops[i].Start || op.Took != ops[i].Took || op.Items[1].Key == nil {
+			t.Fatalf("operation %d: %+v", i, op)
+		}
+		seen[i] = true
+	}
+	if len(seen) != len(ops) {
+		t.Errorf("%d operations of %d", len(seen), len(ops))
+	}
+}
+
+// mortal is a store that notes times to live.
+type mortal struct {
+	engine.Store
+	ttl time.Duration
+}
+
+func (m *mortal) PutTTL(key, value []byte, ttl time.Duration) error {
+	m.ttl = ttl
+	return m.Store.Put(key, value)
+}
+
+func TestTimesToLiveGoWithTheSpeed(t *testing.T) {
+	path := writeOps(t, false, []Op{{Kind: KindPutTTL, Key: k("a"), Length: 1, TTL: time.Hour}})
+	for speed, want := range map[float64]time.Duration{0: time.Hour, 1: time.Hour, 2: time.Hour / 2, 0.5: 2 * time.Hour} {
+		m := &mortal{Store: memoryStore(t)}
+		r, err := NewReplay(path, m, engine.TTL, ReplayOptions{Threads: 1, Speed: speed, Verify: true})
+		must(t, err)
+		must(t, play(r, true).err)
+		if m.ttl != want {
+			t.Errorf("speed %v: %v, want %v", speed, m.ttl, want)
 		}
 	}
 }
