@@ -49,7 +49,7 @@ func draw(t *testing.T, chooser string, n uint64, draws int) []int {
 	return counts
 }
 
-const draws = 400_000
+const draws = 200_000
 
 func TestUniformIsUniform(t *testing.T) {
 	for _, n := range []uint64{1, 2, 10, 1000} {

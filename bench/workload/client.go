@@ -35,6 +35,7 @@ type mixClient struct {
 	number  uint64
 	before  before
 	pending []write // claimed, not yet acknowledged
+	begun   bool    // pending are being written, or are acknowledged
 
 	many   many
 	batch  engine.Batch
@@ -92,7 +93,7 @@ func (c *mixClient) Prepare() (kind int, due time.Duration, more bool) {
 		c.done++
 	}
 	kind = c.draw()
-	c.pending = c.pending[:0]
+	c.pending, c.begun = c.pending[:0], false
 	if !c.prepare() {
 		c.left = 0
 		return 0, -1, false
@@ -209,6 +210,7 @@ func (c *mixClient) tryClaim(kind writeKind) (write, bool) {
 
 // Execute implements Client.
 func (c *mixClient) Execute() (Outcome, error) {
+	c.begun = true
 	if c.m.expires != nil {
 		c.began = c.m.now()
 	}
@@ -310,8 +312,15 @@ func (c *mixClient) verify() error {
 	return nil
 }
 
-// Close implements Client.
+// Close implements Client. An operation that was prepared but not executed, as
+// its time did not come, was never begun.
 func (c *mixClient) Close() error {
+	if !c.begun {
+		for _, w := range c.pending {
+			c.m.release(w)
+		}
+		c.pending = nil
+	}
 	if c.batch == nil {
 		return nil
 	}

@@ -70,6 +70,9 @@ func newMix(w *Workload, c Config) (*mixSource, error) {
 	}
 	s.total = w.operations(&c, s.batch)
 	s.addShares()
+	if w.does(MergeOperand) && c.Model.expires != nil {
+		return nil, fmt.Errorf("%w: what is there has a time to live, which merges must not meet", ErrNotLoaded)
+	}
 	s.prepareModel()
 	return s, nil
 }

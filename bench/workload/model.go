@@ -171,6 +171,9 @@ type write struct {
 	version uint32
 	kind    writeKind
 	wasLive bool
+	// What claim has changed, for release.
+	deleted uint32
+	expires uint64
 }
 
 type writeKind uint8
@@ -190,14 +193,25 @@ func (m *Model) claim(i uint64, kind writeKind) (w write, ok bool) {
 	}
 	// acknowledged cannot have moved: a write that began after it was loaded has
 	// raised issued for good.
-	w = write{key: i, version: last + 1, kind: kind, wasLive: last != 0 && s.deleted.Load() != last}
+	w = write{key: i, version: last + 1, kind: kind, deleted: s.deleted.Load()}
+	w.wasLive = last != 0 && w.deleted != last
 	if kind == remove {
 		s.deleted.Store(w.version)
 	}
-	if m.expires != nil && kind != merge {
-		m.expires[i].Store(0)
+	if m.expires != nil {
+		w.expires = m.expires[i].Swap(0)
 	}
 	return w, true
+}
+
+// release takes back a claim whose write was never begun.
+func (m *Model) release(w write) {
+	if m.expires != nil {
+		m.expires[w.key].Store(w.expires)
+	}
+	s := &m.words[w.key]
+	s.deleted.Store(w.deleted)
+	s.issued.Store(w.version - 1)
 }
 
 // expireAfter notes, before a write with a time to live is carried out and again

@@ -164,7 +164,7 @@ func (w *Workload) Ready(m *Model) bool {
 	load, ok := Find(w.Load)
 	hashed := ok && load.Hashed
 	live, _ := m.Live()
-	return m.hashed.Load() == hashed && m.Records() >= m.data.Keys && live >= m.data.Keys
+	return m.hashed.Load() == hashed && m.Records() >= m.data.Keys && live >= m.data.Keys && m.expires == nil
 }
 
 // DataFor is the shape of data that w runs on in a set: the set's own, or a copy
