@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -262,6 +263,9 @@ type pebbleCursor struct {
 }
 
 func (s *pebbleStore) NewCursor(o engine.CursorOptions) (engine.Cursor, error) {
+	if o.Lower != nil && o.Upper != nil && bytes.Compare(o.Lower, o.Upper) > 0 {
+		o.Upper = o.Lower // nothing either way, but Pebble wants bounds in order
+	}
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: o.Lower, UpperBound: o.Upper})
 	if err != nil {
 		return nil, err
