@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 	engine.Register(spoiled(memory, "dies", func(int) error { os.Exit(7); return nil }))
 	engine.Register(spoiled(memory, "fails", func(int) error { return errors.New("the disk is on fire") }))
 	engine.Register(spoiled(memory, "lies", nil))
+	engine.Register(smallBatches(memory))
 	engine.Register(spoiled(memory, "stalls", func(n int) error {
 		if n == 300 {
 			time.Sleep(400 * time.Millisecond)
@@ -71,6 +72,39 @@ func (s *spoiledStore) Put(key, value []byte) error {
 		}
 	}
 	return s.Store.Put(key, value)
+}
+
+// smallBatches is an engine whose batches take ten writes.
+func smallBatches(e *engine.Engine) *engine.Engine {
+	s := *e
+	s.Name, s.Title = "smallbatches", "An engine with small batches"
+	s.Open = func(o engine.Options) (engine.Store, error) {
+		store, err := e.Open(o)
+		return smallBatchStore{store}, err
+	}
+	s.Abilities = 0
+	return &s
+}
+
+type smallBatchStore struct{ engine.Store }
+
+func (s smallBatchStore) NewBatch() engine.Batch { return &smallBatch{Batch: s.Store.NewBatch()} }
+
+type smallBatch struct {
+	engine.Batch
+	writes int
+}
+
+func (b *smallBatch) Put(key, value []byte) error {
+	if b.writes++; b.writes > 10 {
+		return fmt.Errorf("ten writes are in it: %w", engine.ErrBatchFull)
+	}
+	return b.Batch.Put(key, value)
+}
+
+func (b *smallBatch) Commit() error {
+	b.writes = 0
+	return b.Batch.Commit()
 }
 
 func (s *spoiledStore) Busy() string { return "spoiled" }
@@ -223,6 +257,20 @@ func TestWhatAnEngineLacksIsSkipped(t *testing.T) {
 	}
 	if run.Phases[2].Operations == 0 {
 		t.Error("the phase after it did nothing")
+	}
+}
+
+func TestBatchesThatAreTooLargeAreSkipped(t *testing.T) {
+	p := plan(t, "smallbatches", "fillbatch,readrandom")
+	run, err := Execute(t.Context(), p, &notes{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := run.Phases[0]; !strings.Contains(s.Skipped, "batches") || s.Operations != 0 || s.Failed != "" {
+		t.Errorf("the phase of batches: %+v", s)
+	}
+	if run.Phases[1].Operations == 0 || run.Phases[1].Failed != "" {
+		t.Errorf("the phase after it: %+v", run.Phases[1])
 	}
 }
 

@@ -74,7 +74,8 @@ func (s *stage) begin(w *workload.Workload) *result.Phase {
 		Started: time.Now().UTC().Truncate(time.Millisecond), Threads: s.Settings.Threads, Rate: s.Settings.Rate}
 }
 
-// perform runs a phase, and enters into it what became of it.
+// perform runs a phase, and enters into it what became of it. One that makes
+// larger batches than the engine takes counts as skipped.
 func (s *stage) perform(ctx context.Context, w *workload.Workload, p *result.Phase) {
 	s.phase++
 	err := s.play(ctx, w, p)
@@ -83,6 +84,13 @@ func (s *stage) perform(ctx context.Context, w *workload.Workload, p *result.Pha
 		if errors.Is(err, ctx.Err()) {
 			err = nil
 		}
+	}
+	if errors.Is(err, engine.ErrBatchFull) {
+		// A limit of the engine, not a failure. The store has lost nothing.
+		began := s.begin(w)
+		began.Started, began.Skipped = p.Started, fmt.Sprintf("its batches are larger than %s takes: %v", s.engine.Title, err)
+		*p = *began
+		return
 	}
 	if err != nil {
 		p.Failed = err.Error()
