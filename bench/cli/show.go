@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/cordwood-db/cordwood/bench/cli/progress"
@@ -58,7 +57,7 @@ func (w *writer) all(r *result.Run) error {
 	if !w.outs.toStdout() {
 		errs = append(errs, report.Table(w.stdout, r, report.TableOptions{Baseline: w.baseline, Confidence: w.settings.confidence}))
 	}
-	for i, line := range append(phaseNotes(r), w.notes...) {
+	for i, line := range w.notes {
 		before := ""
 		if i == 0 {
 			before = "\n"
@@ -71,21 +70,6 @@ func (w *writer) all(r *result.Run) error {
 		w.outs.write("-gobench", func(to io.Writer) error { return report.GoBench(to, r) }),
 		w.outs.write("-html", func(to io.Writer) error { return html.Write(to, r) }))
 	return errors.Join(errs...)
-}
-
-// phaseNotes are what readers must know about phases, a line each. What is the
-// same in several rounds is said once.
-func phaseNotes(r *result.Run) []string {
-	var lines []string
-	for _, p := range r.Phases {
-		for _, note := range p.Notes {
-			line := fmt.Sprintf("%s on %s (%s): %s.", p.Workload, p.Engine, p.Set, note)
-			if !slices.Contains(lines, line) {
-				lines = append(lines, line)
-			}
-		}
-	}
-	return lines
 }
 
 // saved writes a run that was read as -json asks for.
