@@ -30,6 +30,7 @@ type loop struct {
 
 	began time.Duration // when the clients were let go: timetables count from here
 
+	started atomic.Bool // the recorder: it can be asked how it goes
 	stopped atomic.Bool // out of time, interrupted, or a client failed
 	ended   atomic.Bool // all clients but those beside are done
 }
@@ -78,6 +79,7 @@ func (l *loop) run(ctx context.Context, limit time.Duration) (main, beside tally
 	l.began = l.clock.Now()
 	if l.recorder != nil {
 		l.recorder.Start(l.clock)
+		l.started.Store(true)
 	}
 	var mains, others sync.WaitGroup
 	for i, c := range clients {

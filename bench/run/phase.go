@@ -278,7 +278,10 @@ func (s *stage) watch(w *workload.Workload, state State, total uint64, limit *ti
 				return
 			case <-ticks.C:
 			}
-			live := l.recorder.Live()
+			var live measure.Live
+			if l.started.Load() { // clients may take long to make
+				live = l.recorder.Live()
+			}
 			m := &progress{Workload: w.Name, State: state, Fraction: -1, Operations: live.Operations,
 				Rate: live.Rate, P99: live.P99, Stalled: live.Stalled}
 			if total > 0 {
