@@ -99,6 +99,14 @@ type Transactor interface {
 	Update(fn func(Tx) error) (retries int, err error)
 }
 
+// Viewer is a Transactor with transactions that only read, which cost its users
+// less. Without it such transactions are run by Update.
+type Viewer interface {
+	// View runs fn in a transaction that sees the store as it was at one moment,
+	// and returns fn's error. Put and Delete of its Tx fail.
+	View(fn func(Tx) error) error
+}
+
 // Tx is a transaction. It sees its own writes.
 type Tx interface {
 	// Get is as Store.Get.

@@ -48,6 +48,14 @@ func bboltMmap(o engine.Options) int {
 // bboltCombines tells whether single writes go through DB.Batch.
 func bboltCombines(o engine.Options) bool { return o.Sync && o.Threads > 1 }
 
+// bboltCall names the call for writes and transactions.
+func bboltCall(o engine.Options) string {
+	if bboltCombines(o) {
+		return "DB.Batch"
+	}
+	return "DB.Update"
+}
+
 func bboltSettings(o engine.Options) []engine.Setting {
 	settings := []engine.Setting{
 		{Name: "memory", Value: "the page cache",
@@ -63,7 +71,7 @@ func bboltSettings(o engine.Options) []engine.Setting {
 		{Name: "NoGrowSync", Value: "false", Why: "documentation of DB: true is not safe on ext3 and ext4"},
 		{Name: "FillPercent", Value: "0.5, bulk load 1",
 			Why: "documentation of Bucket: default, and more for what only appends"},
-		{Name: "transactions", Value: "DB.Update", Why: "serializable; one at a time writes"},
+		{Name: "transactions", Value: bboltCall(o), Why: "serializable; one at a time writes"},
 	}
 	if !o.Sync {
 		return append(settings, engine.Setting{Name: "NoSync", Value: "true",
@@ -198,12 +206,22 @@ func (s *bboltStore) BulkLoad(ctx context.Context, next func() (key, value []byt
 }
 
 // Update implements engine.Transactor. There are no conflicts: one transaction
-// writes at a time.
+// writes at a time. DB.Batch runs fn again if it, or another in its batch, fails.
 func (s *bboltStore) Update(fn func(engine.Tx) error) (retries int, err error) {
-	return 0, s.db.Update(func(tx *bbolt.Tx) error { return fn(bboltTx{tx.Bucket(bboltBucket)}) })
+	tries := 0
+	err = s.write(func(tx *bbolt.Tx) error {
+		tries++
+		return fn(bboltTx{tx.Bucket(bboltBucket)})
+	})
+	return max(tries-1, 0), err
 }
 
-// bboltTx is a transaction that writes.
+// View implements engine.Viewer.
+func (s *bboltStore) View(fn func(engine.Tx) error) error {
+	return s.db.View(func(tx *bbolt.Tx) error { return fn(bboltTx{tx.Bucket(bboltBucket)}) })
+}
+
+// bboltTx is a transaction.
 type bboltTx struct{ bucket *bbolt.Bucket }
 
 func (t bboltTx) Get(dst, key []byte) ([]byte, error) {

@@ -84,7 +84,7 @@ func goleveldbSettings(o engine.Options) []engine.Setting {
 			Why: "documentation of Options: compactions by seeks may be many and small; go-ethereum sets it"},
 		{Name: "BlockSize", Value: "4 KiB", Why: "default"},
 		{Name: "transactions", Value: "OpenTransaction",
-			Why: "its only ones: they lock out all other writers, and each writes and syncs a table; its documentation advises against small ones"},
+			Why: "its only ones that write: they lock out all other writers, and each writes and syncs a table; its documentation advises against small ones. Those that only read are snapshots"},
 		{Name: "bulk load", Value: "OpenTransaction",
 			Why: "documentation of OpenTransaction: for data of at least a WriteBuffer; it goes to tables without a journal"},
 	}
@@ -280,6 +280,28 @@ func (s *goleveldbStore) Update(fn func(engine.Tx) error) (retries int, err erro
 	}
 	return 0, nil
 }
+
+// View implements engine.Viewer by a snapshot, which locks nobody out.
+func (s *goleveldbStore) View(fn func(engine.Tx) error) error {
+	snapshot, err := s.db.GetSnapshot()
+	if err != nil {
+		return err
+	}
+	defer snapshot.Release()
+	return fn(goleveldbView{snapshot})
+}
+
+// goleveldbView is a transaction that only reads.
+type goleveldbView struct{ snapshot *leveldb.Snapshot }
+
+func (v goleveldbView) Get(dst, key []byte) ([]byte, error) {
+	value, err := v.snapshot.Get(key, nil)
+	return appendFound(dst, value, err)
+}
+
+func (goleveldbView) Put([]byte, []byte) error { return leveldb.ErrReadOnly }
+
+func (goleveldbView) Delete([]byte) error { return leveldb.ErrReadOnly }
 
 type goleveldbTx struct{ tx *leveldb.Transaction }
 

@@ -153,6 +153,11 @@ func (s *store) Update(fn func(engine.Tx) error) (retries int, err error) {
 	return max(tries-1, 0), err
 }
 
+// View implements engine.Viewer.
+func (s *store) View(fn func(engine.Tx) error) error {
+	return s.db.View(func(t *db.Tx) error { return fn(tx{t}) })
+}
+
 // Settle implements engine.Store.
 func (s *store) Settle(ctx context.Context) error {
 	if err := s.db.Flush(ctx); err != nil {

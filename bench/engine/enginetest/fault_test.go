@@ -92,6 +92,7 @@ var faults = []fault{
 	{name: "does not settle early", check: "settle", store: func(m *memory) engine.Store { return patient{m} }},
 	{name: "merges by replacing", check: "merge", store: func(m *memory) engine.Store { return replaces{m} }},
 	{name: "commits failed transactions", check: "transactions", store: func(m *memory) engine.Store { return commits{m} }},
+	{name: "views of what comes later", check: "transactions that only read", store: func(m *memory) engine.Store { return later{m} }},
 	{name: "loses updates", check: "transactions beside each other", store: func(m *memory) engine.Store { return loses{m} }},
 	{name: "collects what is live", check: "value log", store: func(m *memory) engine.Store { return collects{m} }},
 	{name: "skips missing keys", check: "MultiGet", store: func(m *memory) engine.Store { return skips{m} }},
@@ -261,6 +262,17 @@ func (s commits) Update(fn func(engine.Tx) error) (int, error) {
 	}
 	return retries, err
 }
+
+// later reads what is there when it is asked.
+type later struct{ *memory }
+
+func (s later) View(fn func(engine.Tx) error) error { return fn(laterTx{s.memory}) }
+
+type laterTx struct{ *memory }
+
+func (laterTx) Put([]byte, []byte) error { return errView }
+
+func (laterTx) Delete([]byte) error { return errView }
 
 // loses checks nothing when it commits.
 type loses struct{ *memory }

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"bytes"
+	"errors"
 
 	"github.com/cordwood-db/cordwood/bench/engine"
 )
@@ -30,6 +31,26 @@ func (m *memory) Update(fn func(engine.Tx) error) (retries int, err error) {
 		}
 	}
 }
+
+// View implements engine.Viewer.
+func (m *memory) View(fn func(engine.Tx) error) error {
+	snapshot, err := m.snapshot()
+	if err != nil {
+		return err
+	}
+	return fn(view{&tx{snapshot: snapshot, touched: make(map[string]bool)}})
+}
+
+// view is a tx that does not write.
+type view struct{ *tx }
+
+var errView = errors.New("enginetest: the transaction only reads")
+
+// Put implements engine.Tx.
+func (view) Put([]byte, []byte) error { return errView }
+
+// Delete implements engine.Tx.
+func (view) Delete([]byte) error { return errView }
 
 // commit reports false if another commit was first.
 func (m *memory) commit(t *tx) (bool, error) {

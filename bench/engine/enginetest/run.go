@@ -31,6 +31,7 @@ func Run(t *testing.T, e *engine.Engine) {
 		{"TTL", expiry},
 		{"transactions", transactions},
 		{"transactions beside each other", contention},
+		{"transactions that only read", views},
 		{"value log", collecting},
 		{"MultiGet", multiGets},
 		{"BulkLoad", bulkLoading},

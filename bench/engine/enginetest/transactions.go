@@ -58,6 +58,40 @@ func transactions(s *tested) {
 	m.compare(s)
 }
 
+// views checks that a transaction that only reads sees one moment, and writes
+// nothing.
+func views(s *tested) {
+	store := with[engine.Viewer](s)
+	s.put("a", "1")
+	s.put("b", "2")
+	own := errors.New("of its own")
+	err := store.View(func(tx engine.Tx) error {
+		s.put("a", "new")
+		s.put("c", "new")
+		s.delete("b")
+		for key, expected := range map[string]string{"a": "1", "b": "2"} {
+			got, err := tx.Get([]byte("+"), []byte(key))
+			if err != nil || string(got) != "+"+expected {
+				s.t.Errorf("View's Get(%q) = %s, %v; want %q", key, short(got), err, "+"+expected)
+			}
+		}
+		dst := []byte("+")
+		if got, err := tx.Get(dst, []byte("c")); err != engine.ErrNotFound || string(got) != "+" { //nolint:errorlint // as it is
+			s.t.Errorf("View's Get of a key put after it began = %s, %v", short(got), err)
+		}
+		if tx.Put([]byte("d"), []byte("4")) == nil || tx.Delete([]byte("a")) == nil {
+			s.t.Error("a View writes")
+		}
+		return own
+	})
+	if !errors.Is(err, own) {
+		s.t.Errorf("View returns %v; want its function's error", err)
+	}
+	m := newModel()
+	m.entries = map[string]string{"a": "new", "c": "new"}
+	m.compare(s)
+}
+
 const (
 	moves    = 40   // of each client
 	fortune  = 1000 // that two accounts have together
