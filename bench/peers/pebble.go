@@ -177,8 +177,9 @@ type pebbleStore struct {
 // collects by itself.
 type pebbleCollector struct{ *pebbleStore }
 
-// CollectGarbage waits until Pebble has done what it finds worth doing.
-func (s pebbleCollector) CollectGarbage(ctx context.Context) error { return s.Settle(ctx) }
+// CollectGarbage waits until Pebble has done what it finds worth doing. It does
+// not flush: that would make tables before their time.
+func (s pebbleCollector) CollectGarbage(ctx context.Context) error { return s.wait(ctx) }
 
 func openPebble(o engine.Options, separate bool) (*pebbleStore, error) {
 	s := &pebbleStore{opts: pebbleOptions(o, separate), write: pebble.NoSync, dir: o.Dir}
@@ -310,6 +311,11 @@ func (s *pebbleStore) Settle(ctx context.Context) error {
 	if err := s.db.Flush(); err != nil {
 		return err
 	}
+	return s.wait(ctx)
+}
+
+// wait waits for compactions, those that rewrite blob files included.
+func (s *pebbleStore) wait(ctx context.Context) error {
 	quiet := time.Now()
 	for {
 		m := s.db.Metrics()

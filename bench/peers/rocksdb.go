@@ -143,8 +143,9 @@ type rocksStore struct {
 // rocksCollector is a store with blob files, whose garbage compactions collect.
 type rocksCollector struct{ *rocksStore }
 
-// CollectGarbage waits until RocksDB has done what it finds worth doing.
-func (s rocksCollector) CollectGarbage(ctx context.Context) error { return s.Settle(ctx) }
+// CollectGarbage waits until RocksDB has done what it finds worth doing. It does
+// not flush: that would make tables before their time.
+func (s rocksCollector) CollectGarbage(ctx context.Context) error { return s.wait(ctx) }
 
 func rocksBool(b bool) C.uchar {
 	if b {
@@ -424,6 +425,11 @@ func (s *rocksStore) Settle(ctx context.Context) error {
 	if err := rocksError(fault); err != nil {
 		return err
 	}
+	return s.wait(ctx)
+}
+
+// wait waits for flushes and compactions.
+func (s *rocksStore) wait(ctx context.Context) error {
 	for s.property("mem-table-flush-pending")+s.property("num-running-flushes")+
 		s.property("compaction-pending")+s.property("num-running-compactions") > 0 {
 		select {
