@@ -95,7 +95,7 @@ func TestWritersKeepTheDistribution(t *testing.T) {
 		got := float64(m.words[i].acknowledged.Load()-1) / operations
 		worst = max(worst, got-grayChance(uint64(i), 50, 0.99), grayChance(uint64(i), 50, 0.99)-got)
 	}
-	if worst > 0.02 {
+	if worst > 0.05 { // keys that others hold are drawn again; evenly spread would be off by 0.2
 		t.Errorf("a key's share is off by %.3f", worst)
 	}
 }
