@@ -8,9 +8,21 @@ import (
 	"testing"
 )
 
-// chiSquare compares counts with what is expected of them. It returns how many
-// standard deviations the sum lies above its mean, by Wilson and Hilferty's
-// approximation: a sound chooser stays below 4 or so. Rare outcomes are pooled.
+// deviation compares counts with what is expected of them, by chi-square and by
+// Kolmogorov and Smirnov's largest difference of the sums, which finds small
+// shifts. A sound chooser stays below 4.5: in standard deviations of the former,
+// or twice the latter's statistic.
+func deviation(counts []int, expected []float64) float64 {
+	got, want, worst := 0.0, 0.0, 0.0
+	for i := range counts {
+		got, want = got+float64(counts[i]), want+expected[i]
+		worst = max(worst, math.Abs(got-want))
+	}
+	return max(chiSquare(counts, expected), 2*worst/math.Sqrt(want))
+}
+
+// chiSquare is how many standard deviations the sum lies above its mean, by
+// Wilson and Hilferty's approximation. Rare outcomes are pooled.
 func chiSquare(counts []int, expected []float64) float64 {
 	sum, cells := 0.0, -1.0
 	pooledCount, pooledExpected := 0.0, 0.0
@@ -57,7 +69,7 @@ func TestUniformIsUniform(t *testing.T) {
 		for i := range expected {
 			expected[i] = draws / float64(n)
 		}
-		if z := chiSquare(draw(t, "uniform", n, draws), expected); z > 4.5 {
+		if z := deviation(draw(t, "uniform", n, draws), expected); z > 4.5 {
 			t.Errorf("n=%d: %.1f deviations off", n, z)
 		}
 	}
@@ -118,7 +130,7 @@ func TestZipfianFollowsGray(t *testing.T) {
 		for k := range expected {
 			expected[k] = grayChance(uint64(k), c.n, c.theta) * draws
 		}
-		if z := chiSquare(draw(t, c.chooser, c.n, draws), expected); z > 4.5 {
+		if z := deviation(draw(t, c.chooser, c.n, draws), expected); z > 4.5 {
 			t.Errorf("%s of %d: %.1f deviations off", c.chooser, c.n, z)
 		}
 	}
@@ -158,7 +170,7 @@ func TestZipfianGrowsWithTheRecords(t *testing.T) {
 	for k := range expected {
 		expected[k] = grayChance(uint64(k), 500, 0.99) * draws
 	}
-	if z := chiSquare(counts, expected); z > 4.5 {
+	if z := deviation(counts, expected); z > 4.5 {
 		t.Errorf("after growing: %.1f deviations off", z)
 	}
 }
@@ -169,7 +181,7 @@ func TestLatestIsZipfianBackwards(t *testing.T) {
 	for k := range expected {
 		expected[n-1-k] = grayChance(uint64(k), n, 0.99) * draws
 	}
-	if z := chiSquare(draw(t, "latest", n, draws), expected); z > 4.5 {
+	if z := deviation(draw(t, "latest", n, draws), expected); z > 4.5 {
 		t.Errorf("%.1f deviations off", z)
 	}
 }
@@ -200,7 +212,7 @@ func TestScrambledIsHashedZipfian(t *testing.T) {
 	for i := range expected {
 		expected[i] += (1 - upTo(single)) * draws / n
 	}
-	if z := chiSquare(draw(t, "scrambled", n, draws), expected); z > 4.5 {
+	if z := deviation(draw(t, "scrambled", n, draws), expected); z > 4.5 {
 		t.Errorf("%.1f deviations off", z)
 	}
 }
@@ -246,7 +258,7 @@ func TestHotspotSharesOut(t *testing.T) {
 			expected[i] = draws * 0.8 / 200
 		}
 	}
-	if z := chiSquare(draw(t, "hotspot:0.2,0.8", 1000, draws), expected); z > 4.5 {
+	if z := deviation(draw(t, "hotspot:0.2,0.8", 1000, draws), expected); z > 4.5 {
 		t.Errorf("%.1f deviations off", z)
 	}
 	for i, count := range draw(t, "hotspot:0.01,1", 1000, 1000) {
@@ -265,7 +277,7 @@ func TestExponentialFallsOffFromTheNewest(t *testing.T) {
 		p := math.Exp(-gamma*float64(back)) - math.Exp(-gamma*float64(back+1))
 		expected[n-1-back] = p / whole * draws
 	}
-	if z := chiSquare(draw(t, "exponential", n, draws), expected); z > 4.5 {
+	if z := deviation(draw(t, "exponential", n, draws), expected); z > 4.5 {
 		t.Errorf("%.1f deviations off", z)
 	}
 }
@@ -335,7 +347,7 @@ func TestKeyRangesHaveTheirPublishedShares(t *testing.T) {
 	for x := range expected {
 		expected[x] *= draws / sum
 	}
-	if z := chiSquare(got, expected); z > 4.5 {
+	if z := deviation(got, expected); z > 4.5 {
 		t.Errorf("%.1f deviations off: %v, want %v", z, got, expected)
 	}
 	// By the power law, few keys of a range take many of its reads.

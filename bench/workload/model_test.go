@@ -40,6 +40,9 @@ func TestAnOperationThatNeverBeganLeavesNothing(t *testing.T) {
 				if a, b := m.words[i].acknowledged.Load(), m.words[i].issued.Load(); a != b {
 					t.Errorf("key %d is held: %d acknowledged, %d issued", i, a, b)
 				}
+				if d := m.words[i].deleted.Load(); d > 0 {
+					t.Errorf("key %d: version %d deletes it", i, d)
+				}
 			}
 			for _, name := range []string{"readrandom", "readseq", "overwrite", "readseq", "deleterandom", "readreverse"} {
 				if _, _, err := runWorkload(own(name), Config{Store: store, Model: m, Threads: 2, Operations: 100}); err != nil {

@@ -166,7 +166,7 @@ func TestScanLengthsFollowTheirDefinitions(t *testing.T) {
 	for i := range expected[1:] {
 		expected[i+1] = draws / 100.0
 	}
-	if z := chiSquare(counts[1:], expected[1:]); z > 4.5 {
+	if z := deviation(counts[1:], expected[1:]); z > 4.5 {
 		t.Errorf("1..100: %.1f deviations off", z)
 	}
 	if l, err = parseLengths("pareto:14.236,2.517,10000"); err != nil {
