@@ -28,7 +28,9 @@ from a scan, one that should not be there, a torn batch, a lost update: each is 
 # Concurrency
 
 Each key has one writer at a time: a client claims a key before it writes it, and
-draws another one if it is held, so that writers keep to the chooser's distribution.
-A Model is read by everyone. A Client belongs to one goroutine.
+draws again if another client is writing it at that moment. So no client is tied to
+some of the keys; but of a key that takes a share p of the writes, N writers that
+wait for the engine all the time write about a part (N-1)p less than the chooser
+asks for. A Model is read by everyone. A Client belongs to one goroutine.
 */
 package workload
