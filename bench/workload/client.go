@@ -68,8 +68,12 @@ func newMixClient(s *mixSource, index int) (*mixClient, error) {
 		run = uint64(s.batch)
 	}
 	c.chooser = distribution.newShared(s.capacity, s.c.Seed^c.random.state, uint64(turn), uint64(clients), run)
-	if o, ok := c.chooser.(*orderChooser); ok {
-		o.seed = s.c.Seed // one order for all
+	switch chooser := c.chooser.(type) {
+	case *orderChooser:
+		chooser.seed = s.c.Seed // one order for all
+	case *rangesChooser:
+		// The same keys are hot for all clients, and in all phases.
+		c.chooser = newRangesChooser(s.model.data.Seed, chooser.r)
 	}
 	c.walk.m, c.walk.quiet = s.model, s.quiet
 	c.merger, _ = s.c.Store.(engine.Merger)

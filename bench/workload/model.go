@@ -3,6 +3,7 @@ package workload
 import (
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // Model knows what a store must hold. It survives from phase to phase. Reading
@@ -70,6 +71,14 @@ func (m *Model) Forget() {
 	m.starts, m.expires = nil, nil
 	m.accounts, m.counters = nil, nil
 }
+
+// Bytes is the memory of the Model, but for what merges and times to live add.
+func (m *Model) Bytes() int64 {
+	return int64(len(m.words))*int64(unsafe.Sizeof(words{})) + int64(len(m.blocks))*4 + int64(len(m.gen.pool))
+}
+
+// Room is how many records can be inserted before there is no room left.
+func (m *Model) Room() int { return len(m.words) - m.Records() }
 
 // Records is how many records there are, those deleted since included.
 func (m *Model) Records() int { return int(m.visible.Load()) }

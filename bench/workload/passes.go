@@ -43,8 +43,15 @@ func (s *walkSource) Client(index int) (Client, error) {
 		return nil, usage("client", index, "there are %d", s.c.Threads)
 	}
 	m := s.c.Model
-	keys, threads := uint64(len(m.words)), uint64(s.c.Threads)
+	all, threads := uint64(len(m.words)), uint64(s.c.Threads)
+	keys := all
+	if !m.hashed.Load() {
+		keys = max(uint64(m.data.Keys), m.visible.Load()) // those after them are not there
+	}
 	c := &walkClient{s: s, low: keys * uint64(index) / threads, high: keys * uint64(index+1) / threads}
+	if c.high == keys {
+		c.high = all
+	}
 	c.walk.m, c.walk.quiet = m, true
 	c.lower = m.keys.append(nil, presentNumber(c.low))
 	c.upper = m.keys.append(nil, presentNumber(c.high))
