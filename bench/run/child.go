@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/pprof"
+	"syscall"
+	"time"
 
 	"github.com/cordwood-db/cordwood/bench/engine"
 	"github.com/cordwood-db/cordwood/bench/result"
@@ -24,6 +27,12 @@ func Child(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := requests.Decode(&first); err != nil || first.Job == nil {
 		return errors.Join(errors.New("this command is for kvbench itself: it is given a job on standard input"), err)
 	}
+	if out == io.Writer(os.Stdout) {
+		os.Stdout = os.Stderr // an engine that prints must not spoil the messages
+	}
+	// A parent that dies closes the pipe. Its child has to live on for as long as it
+	// takes to clean up.
+	signal.Ignore(syscall.SIGPIPE)
 	to := newSender(out)
 	j := first.Job
 	ctx, cancel := context.WithCancel(ctx)
@@ -37,21 +46,30 @@ func Child(ctx context.Context, in io.Reader, out io.Writer) error {
 }
 
 // obey waits for what the parent has to say after the job: stop, or nothing any
-// more, when it has died.
+// more, when it has died. Then the child ends as if it had been told to stop, so
+// that engine, victim and files go in their order; if it does not, by force.
 func obey(requests *json.Decoder, j *job, stop func()) {
 	for {
 		var r request
 		if err := requests.Decode(&r); err != nil {
-			if j.Task == phases && !j.Keep {
-				_ = os.RemoveAll(j.Dir) // nobody is left to hear of a failure
-			}
-			os.Exit(1)
+			break
 		}
 		if r.Stop {
 			stop()
 		}
 	}
+	stop()
+	if j.Task != victim { // a victim was to be killed anyway
+		time.Sleep(orphanGrace)
+		if j.Task == phases && !j.Keep {
+			_ = removeAll(j.Dir) // nobody is left to hear of a failure
+		}
+	}
+	os.Exit(1)
 }
+
+// orphanGrace is how long a child whose parent has died may take to end by itself.
+const orphanGrace = 10 * time.Second
 
 // do carries out the job.
 func (j *job) do(ctx context.Context, to *sender) error {

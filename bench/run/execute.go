@@ -111,19 +111,27 @@ func (x *execution) begin() error {
 	return x.sink.Begin(x.run.Header)
 }
 
+// describeMax is how long a program may take to tell about an engine.
+const describeMax = time.Minute
+
 // describe asks the program that has an engine about it.
 func (x *execution) describe(e EngineRef) (*result.Engine, error) {
 	p, err := start(e.Program, &job{Protocol: protocol, Task: describe, Engine: e.Name, Label: e.String(), Settings: x.Settings})
 	if err != nil {
 		return nil, err
 	}
+	// A program that is no kvbench may say nothing at all.
+	kill := func() { _ = p.command.Process.Kill() }
+	defer context.AfterFunc(x.ctx, kill)()
+	defer time.AfterFunc(describeMax, kill).Stop()
 	m, err := p.next()
 	if err != nil {
-		return nil, errors.Join(err, p.kill())
+		return nil, errors.Join(x.ctx.Err(), err, p.kill())
 	}
 	if m.Engine == nil || m.Protocol != protocol {
 		return nil, errors.Join(fmt.Errorf("%s is not a kvbench of this protocol, version %d", e.Program, protocol), p.kill())
 	}
+	m.Engine.Name = e.String()
 	if _, err := p.next(); err != nil {
 		return nil, errors.Join(err, p.kill())
 	}
@@ -151,10 +159,7 @@ func (x *execution) rounds() error {
 
 // child runs one engine on one set in one round.
 func (x *execution) child(e EngineRef, set Set, round int) error {
-	name := fmt.Sprintf("%s-%s-%d", e.Name, set.Name, round)
-	if e.Program != "" {
-		name = fmt.Sprintf("%s-%s-%d", strings.Map(inFileName, e.String()), set.Name, round)
-	}
+	name := fileName(fmt.Sprintf("%s-%s-%d", e, set.Name, round))
 	j := &job{
 		Protocol: protocol, Task: phases, Engine: e.Name, Label: e.String(), Round: round, Keep: x.Keep,
 		Dir: filepath.Join(x.Dir, name), Set: set, Settings: x.Settings, Workloads: x.Workloads,
@@ -165,12 +170,13 @@ func (x *execution) child(e EngineRef, set Set, round int) error {
 	}
 	p, err := start(e.Program, j)
 	if err != nil {
-		return fmt.Errorf("starting a child process: %w", err)
+		err = x.lost(j, 0, true, fmt.Errorf("starting a child process: %w", err))
+	} else {
+		defer context.AfterFunc(x.ctx, p.stop)()
+		err = x.listen(p, j)
 	}
-	defer context.AfterFunc(x.ctx, p.stop)()
-	err = x.listen(p, j)
 	if !x.Keep {
-		err = errors.Join(err, os.RemoveAll(j.Dir)) // if the child could not
+		err = errors.Join(err, removeAll(j.Dir)) // if the child could not
 	}
 	return err
 }
@@ -178,20 +184,23 @@ func (x *execution) child(e EngineRef, set Set, round int) error {
 // listen passes on what a child tells until it is done. The phases that a child
 // which dies has not told of are entered as failed and skipped.
 func (x *execution) listen(p *process, j *job) error {
-	told := 0
+	told, begun := 0, false
 	for {
 		m, err := p.next()
 		switch {
 		case err != nil:
-			return errors.Join(p.kill(), x.lost(j, told, err))
+			return errors.Join(p.kill(), x.lost(j, told, begun, err))
+		case m.Done && told < len(j.Workloads) && x.ctx.Err() == nil:
+			return errors.Join(p.kill(), x.lost(j, told, true, errors.New("the child process ended without having done it")))
 		case m.Done:
 			return p.wait()
 		case m.Phase != nil:
 			if err := x.phase(*m.Phase); err != nil {
 				return errors.Join(err, p.kill())
 			}
-			told++
+			told, begun = told+1, false
 		case m.Progress != nil:
+			begun = true
 			if err := x.progress(j, m.Progress, told); err != nil {
 				return errors.Join(err, p.kill())
 			}
@@ -199,11 +208,17 @@ func (x *execution) listen(p *process, j *job) error {
 	}
 }
 
-// lost enters the phases of a child that died after it had told of some.
-func (x *execution) lost(j *job, told int, cause error) error {
+// lost enters the phases of a child that died after it had told of some; begun
+// says whether it had begun with the next one. After an interrupt what had not
+// begun is not entered.
+func (x *execution) lost(j *job, told int, begun bool, cause error) error {
+	interrupted := x.ctx.Err() != nil
 	for i := told; i < len(j.Workloads); i++ {
+		if interrupted && (i > told || !begun) {
+			break
+		}
 		p := result.Phase{Engine: j.Label, Set: j.Set.Name, Workload: j.Workloads[i].Name, Round: j.Round,
-			Started: time.Now().UTC().Truncate(time.Millisecond), Threads: x.Threads, Rate: x.Rate}
+			Started: time.Now().UTC().Truncate(time.Millisecond), Threads: x.Threads, Rate: x.Rate, Partial: interrupted}
 		if i == told {
 			p.Failed = cause.Error()
 		} else {
@@ -249,12 +264,19 @@ func (x *execution) profile(path, child string) string {
 	return strings.TrimSuffix(path, extension) + "-" + child + extension
 }
 
-// inFileName keeps what may stand in the name of a file.
-func inFileName(r rune) rune {
-	if strings.ContainsRune(`/\:*?"<>|`, r) {
-		return '_'
-	}
-	return r
+// nameMax is the most bytes of a name that fileName makes.
+const nameMax = 120
+
+// fileName makes the name of a file or folder of a text that has paths and sizes
+// in it. Of a long one the end is left, which tells rounds apart.
+func fileName(text string) string {
+	name := strings.Map(func(r rune) rune {
+		if r < ' ' || strings.ContainsRune(`/\:*?"<>|`, r) {
+			return '_'
+		}
+		return r
+	}, text)
+	return strings.ToValidUTF8(name[max(0, len(name)-nameMax):], "")
 }
 
 // PhaseError says that a phase failed.

@@ -20,7 +20,7 @@ const sampleEvery = 64
 type loop struct {
 	source   workload.Source
 	clock    measure.Clock
-	recorder *measure.Recorder // nil: warm-up, nothing is recorded
+	recorder *measure.Recorder // started; nil: warm-up, nothing is recorded
 	entries  bool              // what counts is entries, of which an operation reads many
 	threads  int               // clients that end by themselves
 	beside   int               // clients that end when those have
@@ -30,7 +30,6 @@ type loop struct {
 
 	began time.Duration // when the clients were let go: timetables count from here
 
-	started atomic.Bool // the recorder: it can be asked how it goes
 	stopped atomic.Bool // out of time, interrupted, or a client failed
 	ended   atomic.Bool // all clients but those beside are done
 }
@@ -40,6 +39,7 @@ type tally struct {
 	operations, items, checked, bytes, written, retries uint64
 	prepare, verify                                     time.Duration // of the sampled operations
 	samples                                             uint64
+	ended                                               time.Duration // when its last operation had
 }
 
 func (t *tally) add(o *tally) {
@@ -58,18 +58,9 @@ func (t *tally) add(o *tally) {
 // (0: never). It returns what was done, of the main clients and of those beside.
 // The error is that of the first client that failed, not that of ctx.
 func (l *loop) run(ctx context.Context, limit time.Duration) (main, beside tally, took time.Duration, err error) {
-	clients := make([]workload.Client, 0, l.threads+l.beside)
-	defer func() {
-		for _, c := range clients {
-			err = errors.Join(err, c.Close())
-		}
-	}()
-	for i := range l.threads + l.beside {
-		c, err := l.source.Client(i)
-		if err != nil {
-			return main, beside, 0, err
-		}
-		clients = append(clients, c)
+	clients, err := l.clients()
+	if err != nil {
+		return main, beside, 0, err
 	}
 	defer context.AfterFunc(ctx, func() { l.stopped.Store(true) })()
 	if limit > 0 {
@@ -77,10 +68,6 @@ func (l *loop) run(ctx context.Context, limit time.Duration) (main, beside tally
 	}
 	tallies, errs := make([]tally, len(clients)), make([]error, len(clients))
 	l.began = l.clock.Now()
-	if l.recorder != nil {
-		l.recorder.Start(l.clock)
-		l.started.Store(true)
-	}
 	var mains, others sync.WaitGroup
 	for i, c := range clients {
 		group := &mains
@@ -91,20 +78,40 @@ func (l *loop) run(ctx context.Context, limit time.Duration) (main, beside tally
 			if errs[i] = l.client(i, c, &tallies[i]); errs[i] != nil {
 				l.stopped.Store(true)
 			}
+			tallies[i].ended = l.clock.Now() - l.began
+			// At once, and not when all have ended: those of a replay wait for each
+			// other, and one that is closed lets the others go.
+			errs[i] = errors.Join(errs[i], c.Close())
 		})
 	}
 	mains.Wait()
-	took = l.clock.Now() - l.began
 	l.ended.Store(true)
 	others.Wait()
 	for i := range tallies {
 		if i < l.threads {
+			took = max(took, tallies[i].ended)
 			main.add(&tallies[i])
 		} else {
 			beside.add(&tallies[i])
 		}
 	}
 	return main, beside, took, errors.Join(errs...)
+}
+
+// clients makes the clients; none if one cannot be made.
+func (l *loop) clients() ([]workload.Client, error) {
+	clients := make([]workload.Client, 0, l.threads+l.beside)
+	for i := range l.threads + l.beside {
+		c, err := l.source.Client(i)
+		if err != nil {
+			for _, c := range clients {
+				err = errors.Join(err, c.Close())
+			}
+			return nil, err
+		}
+		clients = append(clients, c)
+	}
+	return clients, nil
 }
 
 // over reports whether client i has to end.

@@ -63,17 +63,19 @@ func (s *stage) openings(ctx context.Context, w *workload.Workload, p *result.Ph
 	clock := measure.RealClock()
 	recorder := measure.NewRecorder([]measure.Kind{{Name: "open", Class: result.Read}}, 1, false, nil)
 	recorder.Start(clock)
-	debug.FreeOSMemory()
-	meter := measure.StartMeter()
+	var costs result.Costs // of the openings alone
 	sync := s.Settings.Sync || w.Sync
 	var err error
 	for n := 0; n < openRepeats && err == nil && ctx.Err() == nil; n++ {
 		if err = prepare(n); err != nil {
 			break
 		}
+		debug.FreeOSMemory() // which is none of the opening's, either
+		meter := measure.StartMeter()
 		began := clock.Now()
 		err = s.open(sync)
 		ended := clock.Now()
+		addCosts(&costs, meter.Stop())
 		if err == nil {
 			recorder.Worker(0).Record(0, began, began, ended, 1, false)
 			p.Seconds += (ended - began).Seconds()
@@ -85,7 +87,19 @@ func (s *stage) openings(ctx context.Context, w *workload.Workload, p *result.Ph
 	if s.store == nil {
 		return err
 	}
-	return errors.Join(err, s.charge(p, meter, s.counters()))
+	return errors.Join(err, s.charge(p, costs, nil)) // the counters began with the last opening
+}
+
+// addCosts adds what another opening has cost: of memory, the most.
+func addCosts(sum *result.Costs, c result.Costs) {
+	sum.CPUNS += c.CPUNS
+	sum.Allocations += c.Allocations
+	sum.AllocatedBytes += c.AllocatedBytes
+	sum.PeakBytes = max(sum.PeakBytes, c.PeakBytes)
+	sum.WrittenBytes += c.WrittenBytes
+	sum.ReadBytes += c.ReadBytes
+	sum.WriteCalls += c.WriteCalls
+	sum.ReadCalls += c.ReadCalls
 }
 
 // someReads reads a few keys, and checks the answers.
@@ -94,7 +108,7 @@ func (s *stage) someReads(ctx context.Context) error {
 	if !ok {
 		return errors.New("there is no workload readrandom")
 	}
-	source, err := reads.New(s.config(ctx, openReads, false))
+	source, err := reads.New(s.config(ctx, forReads, openReads, false))
 	if err != nil {
 		return err
 	}
@@ -138,11 +152,13 @@ func (s *stage) killVictim(ctx context.Context, v *workload.Victim, attempt int)
 	for enough := s.enough(v, attempt); sum < enough; {
 		m, err := p.next()
 		switch {
+		case ctx.Err() != nil: // whatever it says, it says because it was told to stop
+			return nil, errors.Join(ctx.Err(), p.kill())
 		case err != nil:
 			return nil, errors.Join(fmt.Errorf("the process to be killed: %w", err), p.kill())
 		case m.Done:
-			return nil, errors.Join(errors.New("the process to be killed ended by itself"), ctx.Err(), p.kill())
-		case m.Acked != nil && m.Acked.Thread < len(acknowledged):
+			return nil, errors.Join(errors.New("the process to be killed ended by itself"), p.kill())
+		case m.Acked != nil && m.Acked.Thread >= 0 && m.Acked.Thread < len(acknowledged):
 			sum += m.Acked.Commits - acknowledged[m.Acked.Thread]
 			acknowledged[m.Acked.Thread] = m.Acked.Commits
 		}
@@ -185,18 +201,15 @@ func (s *stage) bulkLoad(ctx context.Context, w *workload.Workload, p *result.Ph
 		if !ok {
 			return errors.New("there is no workload fillbatch")
 		}
-		source, err := s.source(ctx, batches, false)
-		if err != nil {
-			return err
-		}
-		return s.measure(ctx, batches, p, source)
+		return s.bulkLoadByBatches(ctx, w, batches, p)
 	}
 	p.SpeedNS = measure.Speed().Nanoseconds()
 	clock := measure.RealClock()
-	recorder := measure.NewRecorder([]measure.Kind{{Name: "bulkload", Class: result.Write}}, 1, false, s.busy())
+	recorder := measure.NewRecorder([]measure.Kind{{Name: bulkKind, Class: result.Write}}, 1, false, s.busy())
 	debug.FreeOSMemory()
 	before, meter := s.counters(), measure.StartMeter()
 	recorder.Start(clock)
+	stop := s.watch(w, Running, uint64(s.model.Data().Keys), nil, &loop{recorder: recorder})
 	entries := s.model.NewLoader()
 	began := clock.Now()
 	last := began
@@ -214,10 +227,30 @@ func (s *stage) bulkLoad(ctx context.Context, w *workload.Workload, p *result.Ph
 	})
 	p.Seconds = (clock.Now() - began).Seconds()
 	p.Kinds, p.Timeline, p.Stalls = recorder.Finish()
+	err = errors.Join(err, stop())
 	if err == nil && ctx.Err() == nil {
 		done := entries.Done()
 		p.Bytes, p.UserBytes = uint64(done.Bytes), uint64(done.Written)
 		err = s.timedSettle(ctx, w, p)
 	}
-	return errors.Join(err, s.charge(p, meter, before))
+	return errors.Join(err, s.charge(p, meter.Stop(), before))
 }
+
+// bulkLoadByBatches is for engines without a faster way. All keys are stored, and
+// entries are counted, as with the others.
+func (s *stage) bulkLoadByBatches(ctx context.Context, w, batches *workload.Workload, p *result.Phase) error {
+	entries := *batches
+	entries.Name, entries.Entries = w.Name, true
+	source, err := entries.New(s.config(ctx, forWork, 0, false))
+	if err != nil {
+		return err
+	}
+	err = s.measure(ctx, &entries, p, source)
+	for i := range p.Kinds {
+		p.Kinds[i].Name = bulkKind
+	}
+	return err
+}
+
+// bulkKind is the kind of operation of a bulk load.
+const bulkKind = "bulkload"

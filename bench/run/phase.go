@@ -37,16 +37,43 @@ func (s *stage) play(ctx context.Context, w *workload.Workload, p *result.Phase)
 	case workload.BulkLoad:
 		return s.bulkLoad(ctx, w, p)
 	}
-	if s.Settings.Warmup > 0 && !w.Fresh {
+	if s.Settings.Warmup > 0 && !w.Fresh && !usesUp(w) {
 		if err := s.warmUp(ctx, w, p); err != nil {
 			return fmt.Errorf("warming up: %w", err)
 		}
 	}
-	source, err := s.source(ctx, w, s.Settings.Duration > 0 && !w.Fresh)
+	source, err := s.source(ctx, w, forWork, s.unlimited(w))
 	if err != nil {
 		return err
 	}
 	return s.measure(ctx, w, p, source)
+}
+
+// unlimited reports whether nothing but time ends the workload.
+func (s *stage) unlimited(w *workload.Workload) bool {
+	return s.Settings.Duration > 0 && !w.Fresh && !usesUp(w)
+}
+
+// usesUp reports whether a workload only removes what is there. It has no warm-up,
+// which would leave it nothing to remove, and it ends when it is done.
+func usesUp(w *workload.Workload) bool {
+	deletes := false
+	for _, share := range w.Shares {
+		switch share.Op {
+		case workload.Delete:
+			deletes = true
+		case workload.Put, workload.PutTTL, workload.Update, workload.Insert, workload.BatchPut, workload.ReadModify, workload.MergeOperand:
+			return false
+		}
+	}
+	return deletes
+}
+
+// cramped reports whether earlier phases have left the workload too little room
+// for its inserts.
+func (s *stage) cramped(w *workload.Workload) bool {
+	keys := s.model.Data().Keys
+	return s.model.Records() > keys && float64(s.model.Room()) < s.Settings.inserts(w, keys)
 }
 
 // prepare makes the store as the workload wants it: empty, or with data.
@@ -64,9 +91,14 @@ func (s *stage) prepare(ctx context.Context, w *workload.Workload, p *result.Pha
 		}
 		return s.open(sync)
 	}
-	if !w.Ready(s.model) {
+	if !w.Ready(s.model) || w.Loaded && s.cramped(w) {
 		if err := s.load(ctx, w); err != nil {
 			return fmt.Errorf("loading data before %s: %w", w.Name, err)
+		}
+	}
+	if s.unsettled && s.store != nil { // its debts are not this phase's
+		if err := s.settle(ctx); err != nil {
+			return err
 		}
 	}
 	if s.Settings.Cold && w.Loaded {
@@ -86,12 +118,13 @@ func (s *stage) load(ctx context.Context, w *workload.Workload) error {
 	if !ok {
 		return fmt.Errorf("there is no workload %q to fill the store with", w.Load)
 	}
-	source, err := fill.New(s.config(ctx, 0, false))
+	source, err := fill.New(s.config(ctx, forLoad, 0, false))
 	if err != nil {
 		return err
 	}
 	l := s.loop(w, source, 0)
 	l.recorder = measure.NewRecorder(kindsOf(source), l.threads+l.beside, false, nil)
+	l.recorder.Start(l.clock)
 	stop := s.watch(w, Loading, source.Total(), nil, l)
 	_, _, _, err = l.run(ctx, 0)
 	l.recorder.Finish()
@@ -107,34 +140,34 @@ func (s *stage) warmUp(ctx context.Context, w *workload.Workload, p *result.Phas
 	if err := s.report(w, WarmUp); err != nil {
 		return err
 	}
-	source, err := s.source(ctx, w, true)
+	source, err := s.source(ctx, w, forWarmUp, true)
 	if err != nil {
 		return err
 	}
-	_, _, took, err := s.loop(w, source, s.Settings.Rate).run(ctx, s.Settings.Warmup)
+	main, beside, took, err := s.loop(w, source, s.Settings.Rate).run(ctx, s.Settings.Warmup)
 	p.WarmupSeconds = took.Seconds()
-	return errors.Join(err, source.Finish(err != nil || ctx.Err() != nil))
+	s.unsettled = s.unsettled || main.written+beside.written > 0
+	return errors.Join(err, source.Finish(err != nil || ctx.Err() != nil), ctx.Err())
 }
 
 // config is what the workloads of this stage are made with.
-func (s *stage) config(ctx context.Context, operations uint64, unlimited bool) workload.Config {
+func (s *stage) config(ctx context.Context, part, operations uint64, unlimited bool) workload.Config {
 	return workload.Config{
 		Store: s.store, Model: s.model, Context: ctx, Threads: s.Settings.Threads,
-		Operations: operations, Unlimited: unlimited, Verify: s.Settings.Verify,
-		Seed:      s.Settings.Seed ^ uint64(s.Round)<<48 ^ uint64(s.phase)<<32 ^ uint64(s.stores)<<16,
+		Operations: operations, Unlimited: unlimited, Verify: s.Settings.Verify, Seed: s.seed(part),
 		BatchSize: s.Settings.BatchSize, ScanEntries: s.Settings.ScanEntries, MultiGet: s.Settings.MultiGet,
 		WriteRate: s.Settings.WriteRate,
 	}
 }
 
-func (s *stage) source(ctx context.Context, w *workload.Workload, unlimited bool) (workload.Source, error) {
-	return w.New(s.config(ctx, s.Settings.Operations, unlimited))
+func (s *stage) source(ctx context.Context, w *workload.Workload, part uint64, unlimited bool) (workload.Source, error) {
+	return w.New(s.config(ctx, part, s.Settings.Operations, unlimited))
 }
 
 // loop is for the clients of a source.
 func (s *stage) loop(w *workload.Workload, source workload.Source, rate float64) *loop {
 	l := &loop{source: source, entries: w.Entries, clock: measure.RealClock(), threads: s.Settings.Threads,
-		rate: rate, poisson: s.Settings.Poisson, seed: s.Settings.Seed ^ uint64(s.phase)}
+		rate: rate, poisson: s.Settings.Poisson, seed: s.seed(forArrivals)}
 	if b, ok := source.(interface{ Beside() int }); ok {
 		l.beside = b.Beside()
 	}
@@ -145,6 +178,8 @@ func (s *stage) loop(w *workload.Workload, source workload.Source, rate float64)
 func (s *stage) limit(w *workload.Workload) time.Duration {
 	switch {
 	case w.Fresh && s.Settings.Replay == nil:
+		return 0
+	case usesUp(w):
 		return 0
 	case s.Settings.Duration > 0:
 		return s.Settings.Duration
@@ -162,16 +197,22 @@ func (s *stage) measure(ctx context.Context, w *workload.Workload, p *result.Pha
 	debug.FreeOSMemory() // so that peak memory is this phase's own
 	before, meter := s.counters(), measure.StartMeter()
 	limit := s.limit(w)
+	l.recorder.Start(l.clock)
 	stop := s.watch(w, Running, source.Total(), &limit, l)
 	main, beside, took, err := l.run(ctx, limit)
 	p.Kinds, p.Timeline, p.Stalls = l.recorder.Finish()
 	err = errors.Join(err, stop())
 	s.enter(p, w, &main, &beside, took)
-	err = errors.Join(err, source.Finish(err != nil || ctx.Err() != nil))
+	s.unsettled = s.unsettled || p.UserBytes > 0
+	if limit > 0 && took < limit && s.unlimited(w) && inserting(w) > 0 && err == nil && ctx.Err() == nil {
+		p.Notes = append(p.Notes, fmt.Sprintf("ended before its time: %d records are all that there is room for", s.model.Data().Capacity))
+	}
 	if err == nil && w.Writes {
 		err = s.timedSettle(ctx, w, p)
 	}
-	return errors.Join(err, s.charge(p, meter, before))
+	costs := meter.Stop() // what is checked at the end is no part of the work
+	err = errors.Join(err, source.Finish(err != nil || ctx.Err() != nil))
+	return errors.Join(err, s.charge(p, costs, before))
 }
 
 // openLoop reports whether operations have a timetable.
@@ -198,7 +239,9 @@ func (s *stage) enter(p *result.Phase, w *workload.Workload, main, beside *tally
 			second.Operations = second.Operations * main.items / main.operations
 		}
 	}
-	p.Verified = main.checked + beside.checked
+	if s.Settings.Verify || s.Settings.Replay != nil || w.Program == workload.Bank || w.Program == workload.Counters {
+		p.Verified = main.checked + beside.checked // transactions always are
+	}
 	p.UserBytes = main.written + beside.written
 	p.Retries = main.retries + beside.retries
 	if main.samples > 0 {
@@ -227,17 +270,19 @@ func (s *stage) settle(ctx context.Context) error {
 		}
 		return fmt.Errorf("settling: %w", err)
 	}
+	s.unsettled = false
 	return nil
 }
 
-// charge enters what the process spent since meter began.
-func (s *stage) charge(p *result.Phase, meter *measure.Meter, before map[string]float64) error {
+// charge enters what the phase has cost, and what became of the store. before are
+// its counters when the phase began.
+func (s *stage) charge(p *result.Phase, costs result.Costs, before map[string]float64) error {
 	prepare, verify := p.Costs.PrepareNS, p.Costs.VerifyNS
-	p.Costs = meter.Stop()
+	p.Costs = costs
 	p.Costs.PrepareNS, p.Costs.VerifyNS, p.Costs.ClientBytes = prepare, verify, s.clientBytes
 	p.Counters = s.counters()
 	for name, was := range before {
-		if !strings.HasSuffix(name, "_now") {
+		if _, known := p.Counters[name]; known && !strings.HasSuffix(name, "_now") {
 			p.Counters[name] -= was
 		}
 	}
@@ -278,10 +323,7 @@ func (s *stage) watch(w *workload.Workload, state State, total uint64, limit *ti
 				return
 			case <-ticks.C:
 			}
-			var live measure.Live
-			if l.started.Load() { // clients may take long to make
-				live = l.recorder.Live()
-			}
+			live := l.recorder.Live()
 			m := &progress{Workload: w.Name, State: state, Fraction: -1, Operations: live.Operations,
 				Rate: live.Rate, P99: live.P99, Stalled: live.Stalled}
 			if total > 0 {

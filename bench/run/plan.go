@@ -1,8 +1,10 @@
 package run
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/cordwood-db/cordwood/bench/engine"
@@ -110,6 +112,62 @@ func (s *Set) data(seed uint64) (*workload.Data, error) {
 	return data, data.Check()
 }
 
+// withRoom is data with room for what the workloads insert, as far as its keys
+// are long enough for that.
+func (s *Settings) withRoom(data *workload.Data, workloads []*workload.Workload) *workload.Data {
+	inserts := 0.0
+	for _, w := range workloads {
+		if w.Loaded {
+			inserts += s.inserts(w, data.Keys)
+		}
+	}
+	roomy := *data
+	room := min(inserts, roomFactor*float64(data.Keys)+roomMin, float64(workload.KeysMax-data.Keys))
+	roomy.Capacity = max(data.Capacity, data.Keys+int(room))
+	if roomy.Check() != nil {
+		return data
+	}
+	return &roomy
+}
+
+const (
+	// roomFactor and roomMin bound the room for inserts: places in the key space
+	// that are not taken cost memory, and the choosers time.
+	roomFactor, roomMin = 4, 100_000
+	// fastest is how many operations a second a mix with inserts is taken to do at
+	// most, if it runs for a time.
+	fastest = 300_000
+)
+
+// inserting is the share of inserts in a workload's operations.
+func inserting(w *workload.Workload) float64 {
+	inserts, all := 0.0, 0.0
+	for _, share := range w.Shares {
+		all += share.Weight
+		if share.Op == workload.Insert {
+			inserts += share.Weight
+		}
+	}
+	return inserts / max(all, math.SmallestNonzeroFloat64)
+}
+
+// inserts is how many records a workload that runs on data will insert, with its
+// warm-up, about.
+func (s *Settings) inserts(w *workload.Workload, keys int) float64 {
+	share := inserting(w)
+	if share == 0 || w.Fresh {
+		return 0
+	}
+	operations := float64(cmp.Or(s.Operations, w.Operations.Of(keys)))
+	timed := s.Warmup
+	if s.Duration > 0 {
+		operations, timed = 0, timed+s.Duration
+	}
+	operations += timed.Seconds() * cmp.Or(s.Rate, fastest)
+	// More by chance, and those that clients hold.
+	return operations*share*1.1 + 100
+}
+
 // Check finds what is wrong with a plan before anything is done.
 func (p *Plan) Check() error {
 	switch {
@@ -121,8 +179,12 @@ func (p *Plan) Check() error {
 		return fmt.Errorf("%d rounds: there must be at least one", p.Rounds)
 	case p.Threads < 1 || p.Threads > 1024:
 		return fmt.Errorf("%d threads: must be from 1 to 1024", p.Threads)
-	case p.Rate < 0:
-		return fmt.Errorf("a rate of %v: must not be negative", p.Rate)
+	case !(p.Rate >= 0 && p.Rate <= rateMax) || !(p.WriteRate >= 0 && p.WriteRate <= rateMax):
+		return fmt.Errorf("rates of %v and %v: must be from 0 to %v", p.Rate, p.WriteRate, rateMax)
+	case p.Duration < 0 || p.ReadLimit < 0 || p.Warmup < 0:
+		return fmt.Errorf("times of %v, %v and %v: must not be negative", p.Duration, p.ReadLimit, p.Warmup)
+	case p.Settings.Replay == nil && len(p.Sets) == 0:
+		return errors.New("no set of data to run on")
 	}
 	seen := map[string]bool{}
 	for _, e := range p.Engines {
@@ -140,12 +202,20 @@ func (p *Plan) Check() error {
 			return fmt.Errorf("set %s is named twice", s.Name)
 		}
 		seen[s.Name] = true
-		if _, err := s.data(p.Seed); err != nil {
+		data, err := s.data(p.Seed)
+		if err != nil {
 			return fmt.Errorf("set %s: %w", s.Name, err)
+		}
+		for _, w := range p.Workloads {
+			if _, err := w.DataFor(data); err != nil {
+				return fmt.Errorf("set %s, %s: %w", s.Name, w.Name, err)
+			}
 		}
 	}
 	return nil
 }
+
+const rateMax = 1e9
 
 // order is the order of engines in a round, from 0: each begins once before any
 // begins twice.

@@ -16,18 +16,22 @@ import (
 // ChildCommand is the argument that makes kvbench a child: it has to call Child.
 const ChildCommand = "_child"
 
-// grace is how long a child that was told to stop may take before it is killed.
-const grace = 20 * time.Second
+// grace is how long a child that was told to stop, or that has said that it is
+// done, may take before it is killed. Only tests change it.
+var grace = 20 * time.Second
+
+// lastWords is how long a child may live after it has closed its output.
+const lastWords = 2 * time.Second
 
 // process is a child at work.
 type process struct {
 	command  *exec.Cmd
 	in       io.WriteCloser
+	out      io.Closer
 	requests *json.Encoder
 	messages *json.Decoder
 	errors   words
 	stopOnce sync.Once
-	killer   *time.Timer
 }
 
 // start starts a child of program, empty for this one, with its job.
@@ -40,6 +44,7 @@ func start(program string, j *job) (*process, error) {
 	}
 	p := &process{command: exec.Command(program, ChildCommand)}
 	p.command.Stderr = &p.errors
+	p.command.WaitDelay = lastWords // others may have its standard error, and live on
 	detach(p.command)
 	var err error
 	if p.in, err = p.command.StdinPipe(); err != nil {
@@ -49,6 +54,7 @@ func start(program string, j *job) (*process, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.in.Close())
 	}
+	p.out = out
 	if err := p.command.Start(); err != nil {
 		return nil, errors.Join(err, p.in.Close())
 	}
@@ -74,10 +80,16 @@ func (p *process) next() (message, error) {
 }
 
 // gone tells why the child does not speak any more. Its own last words say more
-// than the pipe does.
+// than the pipe does. A child that says what cannot be understood is killed: it
+// would wait for ever for somebody to read the rest.
 func (p *process) gone(cause error) error {
-	err := p.command.Wait()
-	if err == nil {
+	silent := errors.Is(cause, io.EOF) || errors.Is(cause, io.ErrUnexpectedEOF)
+	patience := lastWords
+	if !silent {
+		patience = 0
+	}
+	err := p.await(patience)
+	if err == nil || !silent {
 		err = cause
 	}
 	if words := p.errors.String(); words != "" {
@@ -90,19 +102,23 @@ func (p *process) gone(cause error) error {
 // It may be called at any time, from any goroutine, more than once.
 func (p *process) stop() {
 	p.stopOnce.Do(func() {
+		// For a child that has ended, this does nothing.
+		time.AfterFunc(grace, func() { _ = p.command.Process.Kill() })
 		// If this fails, the child has died, which next tells.
 		_ = p.requests.Encode(request{Stop: true})
-		p.killer = time.AfterFunc(grace, func() { _ = p.command.Process.Kill() })
 	})
+}
+
+// await waits until the child has gone, and kills it if that takes too long.
+func (p *process) await(patience time.Duration) error {
+	defer time.AfterFunc(patience, func() { _ = p.command.Process.Kill() }).Stop()
+	return p.command.Wait()
 }
 
 // wait waits until the child, which has said that it is done, has gone.
 func (p *process) wait() error {
-	err := p.command.Wait()
+	err := p.await(grace)
 	p.stopOnce.Do(func() {})
-	if p.killer != nil {
-		p.killer.Stop()
-	}
 	return errors.Join(err, ignoreClosed(p.in.Close()))
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ func TestMain(m *testing.M) {
 		}
 		return nil
 	}))
+	registerMore(memory)
 	if len(os.Args) > 1 && os.Args[1] == ChildCommand {
 		if err := Child(context.Background(), os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -58,16 +60,16 @@ func spoiled(e *engine.Engine, name string, put func(n int) error) *engine.Engin
 type spoiledStore struct {
 	engine.Store
 	put  func(int) error
-	puts int
+	puts atomic.Int64
 }
 
 func (s *spoiledStore) Put(key, value []byte) error {
-	s.puts++
-	if s.put == nil && s.puts == 700 {
+	n := int(s.puts.Add(1))
+	if s.put == nil && n == 700 {
 		return nil
 	}
-	if s.put != nil && s.puts >= 200 {
-		if err := s.put(s.puts); err != nil {
+	if s.put != nil && n >= 200 {
+		if err := s.put(n); err != nil {
 			return err
 		}
 	}

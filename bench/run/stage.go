@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -27,8 +28,9 @@ type stage struct {
 	storeDir    string
 	stores      int   // made so far
 	sync        bool  // how store was opened
-	clientBytes int64 // resident before the first store was opened
-	phase       int   // how many have begun, for random numbers
+	clientBytes int64 // resident before the first store was opened, for a model as it is now
+	phase       int   // the number of the workload at hand, from 1; see seed
+	unsettled   bool  // a phase wrote, and the store was not settled after it
 }
 
 // runPhases runs the job's workloads one after the other. A phase that fails ends
@@ -38,15 +40,19 @@ func (j *job) runPhases(ctx context.Context, e *engine.Engine, to *sender) (err 
 	if err != nil {
 		return err
 	}
-	s := &stage{job: j, engine: e, to: to, set: data, model: workload.NewModel(data), clientBytes: measure.Resident()}
+	data = j.Settings.withRoom(data, j.Workloads)
+	s := &stage{job: j, engine: e, to: to, set: data, model: workload.NewModel(data)}
+	s.model.Forget() // which touches its memory, so that it counts as the client's
+	s.clientBytes = measure.Resident()
 	defer func() {
 		err = errors.Join(err, s.close())
 		if !j.Keep {
-			err = errors.Join(err, os.RemoveAll(j.Dir))
+			err = errors.Join(err, removeAll(j.Dir))
 		}
 	}()
 	failed := ""
-	for _, w := range j.Workloads {
+	for i, w := range j.Workloads {
+		s.phase = i + 1
 		p := s.begin(w)
 		switch {
 		case ctx.Err() != nil:
@@ -64,9 +70,20 @@ func (j *job) runPhases(ctx context.Context, e *engine.Engine, to *sender) (err 
 		if err := to.send(message{Phase: p}); err != nil {
 			return err
 		}
+		cut := p.Skipped != "" && e.Abilities.Has(w.Needs) // in the middle
+		if failed == "" && ctx.Err() == nil && i+1 < len(j.Workloads) && (optional(w) || cut) {
+			if err := s.discard(); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
+
+// optional reports whether a workload is one that not all engines can do. What
+// comes after it has to find the same data with all engines: so the store is given
+// up then, also by those that skipped the workload.
+func optional(w *workload.Workload) bool { return w.Needs != 0 }
 
 // begin is the record of a phase before it has done anything.
 func (s *stage) begin(w *workload.Workload) *result.Phase {
@@ -77,7 +94,6 @@ func (s *stage) begin(w *workload.Workload) *result.Phase {
 // perform runs a phase, and enters into it what became of it. One that makes
 // larger batches than the engine takes counts as skipped.
 func (s *stage) perform(ctx context.Context, w *workload.Workload, p *result.Phase) {
-	s.phase++
 	err := s.play(ctx, w, p)
 	if ctx.Err() != nil {
 		p.Partial = true
@@ -116,7 +132,9 @@ func (s *stage) reshape(w *workload.Workload, p *result.Phase) error {
 	if err := s.discard(); err != nil {
 		return err
 	}
+	s.clientBytes -= s.model.Bytes()
 	s.model = workload.NewModel(data)
+	s.clientBytes += s.model.Bytes()
 	return nil
 }
 
@@ -151,6 +169,7 @@ func (s *stage) makeDir() error {
 	}
 	s.stores++
 	s.storeDir = filepath.Join(s.Dir, fmt.Sprintf("store-%d", s.stores))
+	s.unsettled = false
 	s.model.Forget()
 	return os.Mkdir(s.storeDir, 0o777)
 }
@@ -188,7 +207,7 @@ func (s *stage) discard() error {
 	if dir == "" || s.Keep {
 		return nil
 	}
-	return os.RemoveAll(dir)
+	return removeAll(dir)
 }
 
 // chill closes the store and has the operating system forget its files.
@@ -206,4 +225,37 @@ func (s *stage) chill(p *result.Phase) error {
 // report tells the parent what the phase is doing.
 func (s *stage) report(w *workload.Workload, state State) error {
 	return s.to.send(message{Progress: &progress{Workload: w.Name, State: state, Fraction: -1}})
+}
+
+// What a seed is for.
+const (
+	forWork uint64 = iota
+	forWarmUp
+	forLoad
+	forReads // after an opening
+	forArrivals
+)
+
+// seed is where the random numbers of a part of the phase start. It follows from
+// the plan alone, never from the engine, so that all engines are asked the same in
+// a round; and no two parts, phases or rounds have the same.
+func (s *stage) seed(part uint64) uint64 {
+	return rand.NewPCG(s.Settings.Seed, uint64(s.Round)<<40|uint64(s.phase)<<8|part).Uint64()
+}
+
+const (
+	removeTries = 50
+	removePause = 100 * time.Millisecond
+)
+
+// removeAll is os.RemoveAll, again and again while a process that is about to die
+// still makes files there.
+func removeAll(dir string) error {
+	for try := 1; ; try++ {
+		err := os.RemoveAll(dir)
+		if err == nil || try == removeTries {
+			return err
+		}
+		time.Sleep(removePause)
+	}
 }

@@ -15,7 +15,8 @@ type times struct {
 	last   time.Time // when the last phase ended
 	phases int       // ended
 	total  int
-	spent  time.Duration // by the phases that ended
+	spent  time.Duration // by the phases that ended, but for skipped ones
+	worked int           // how many those are
 	sums   map[[2]string]time.Duration
 	counts map[[2]string]int
 }
@@ -31,8 +32,9 @@ func newTimes(p *Plan) *times {
 func (t *times) ended(p *result.Phase) {
 	now := time.Now()
 	took := now.Sub(t.last)
-	t.last, t.phases, t.spent = now, t.phases+1, t.spent+took
+	t.last, t.phases = now, t.phases+1
 	if p.Skipped == "" {
+		t.spent, t.worked = t.spent+took, t.worked+1
 		key := [2]string{p.Set, p.Workload}
 		t.sums[key] += took
 		t.counts[key]++
@@ -45,10 +47,10 @@ func (t *times) guess(set, workload string) time.Duration {
 	if n := t.counts[key]; n > 0 {
 		return t.sums[key] / time.Duration(n)
 	}
-	if t.phases == 0 {
+	if t.worked == 0 {
 		return 0
 	}
-	return t.spent / time.Duration(t.phases)
+	return t.spent / time.Duration(t.worked)
 }
 
 // estimate is the part of the run that is done and the time that is left, 0 if
@@ -68,7 +70,7 @@ func (t *times) estimate(j *job, told int, m *progress) (done float64, left time
 		}
 	}
 	elapsed := time.Since(t.began)
-	if t.phases == 0 || place >= len(byPhase) {
+	if t.worked == 0 || place >= len(byPhase) {
 		if m.Fraction > 0 && t.total == 1 {
 			return m.Fraction, time.Duration(float64(elapsed) * (1 - m.Fraction) / m.Fraction)
 		}
@@ -81,6 +83,6 @@ func (t *times) estimate(j *job, told int, m *progress) (done float64, left time
 	}
 	// Phases that have not ended, by the mean of one engine's whole round.
 	perPhase := float64(all) / float64(len(byPhase))
-	left = time.Duration(perPhase*float64(t.total-t.phases-1)) + current - inPhase
-	return float64(elapsed) / float64(elapsed+left), left
+	left = time.Duration(perPhase*float64(max(0, t.total-t.phases-1))) + max(0, current-inPhase)
+	return float64(elapsed) / max(1, float64(elapsed+left)), left
 }
