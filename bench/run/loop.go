@@ -63,11 +63,11 @@ func (l *loop) run(ctx context.Context, limit time.Duration) (main, beside tally
 		return main, beside, 0, err
 	}
 	defer context.AfterFunc(ctx, func() { l.stopped.Store(true) })()
+	l.began = l.clock.Now()
 	if limit > 0 {
 		defer time.AfterFunc(limit, func() { l.stopped.Store(true) }).Stop()
 	}
 	tallies, errs := make([]tally, len(clients)), make([]error, len(clients))
-	l.began = l.clock.Now()
 	var mains, others sync.WaitGroup
 	for i, c := range clients {
 		group := &mains

@@ -3,7 +3,6 @@ package workload
 import (
 	"sync/atomic"
 	"time"
-	"unsafe"
 )
 
 // Model knows what a store must hold. It survives from phase to phase. Reading
@@ -74,7 +73,7 @@ func (m *Model) Forget() {
 
 // Bytes is the memory of the Model, but for what merges and times to live add.
 func (m *Model) Bytes() int64 {
-	return int64(len(m.words))*int64(unsafe.Sizeof(words{})) + int64(len(m.blocks))*4 + int64(len(m.gen.pool))
+	return int64(len(m.words))*3*4 + int64(len(m.blocks))*4 + int64(len(m.gen.pool))
 }
 
 // Room is how many records can be inserted before there is no room left.
