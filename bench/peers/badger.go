@@ -80,7 +80,7 @@ func badgerSettings(o engine.Options) []engine.Setting {
 		block = "WithBlockCacheSize advises against a cache without compression: blocks are read through memory maps"
 	}
 	return []engine.Setting{
-		{Name: "MemTableSize", Value: engine.Size(opts.MemTableSize), Why: "the run's memtable size"},
+		{Name: "MemTableSize", Value: engine.Size(opts.MemTableSize), Why: "the run's memtable size. Badger has no call that flushes: what is in the last one when a phase settles stays there, and its log is the file that has it"},
 		{Name: "NumMemtables", Value: strconv.Itoa(opts.NumMemtables), Why: "those that wait to be flushed: two fewer than the run's number of memtables, for the one that takes writes and the one that is being flushed"},
 		{Name: "BlockCacheSize", Value: engine.Size(opts.BlockCacheSize), Why: block},
 		{Name: "IndexCacheSize", Value: engine.Size(opts.IndexCacheSize), Why: "within the run's cache size: about twice what indexes and filters of the data need"},
@@ -144,15 +144,9 @@ func (s *badgerStore) collectLater() {
 			return
 		case <-tick.C:
 		}
-		for {
-			err := s.db.RunValueLogGC(badgerDiscardRatio)
-			if errors.Is(err, badger.ErrNoRewrite) || errors.Is(err, badger.ErrRejected) {
-				break
-			}
-			if err != nil {
-				s.stopped <- fmt.Errorf("badger: collecting garbage: %w", err)
-				return
-			}
+		if _, err := s.collect(context.Background()); err != nil {
+			s.stopped <- err
+			return
 		}
 	}
 }
@@ -181,16 +175,12 @@ func badgerGet(txn *badger.Txn, dst, key []byte) ([]byte, error) {
 		}
 		return dst, err
 	}
-	if len(dst) == 0 {
-		value, err := item.ValueCopy(dst)
-		if err != nil {
-			return dst, err
-		}
-		return value, nil
-	}
 	value, err := item.ValueCopy(dst[len(dst):])
 	if err != nil {
 		return dst, err
+	}
+	if len(dst) == 0 {
+		return value, nil
 	}
 	return append(dst, value...), nil
 }
@@ -199,20 +189,13 @@ func badgerGet(txn *badger.Txn, dst, key []byte) ([]byte, error) {
 func (s *badgerStore) MultiGet(keys [][]byte, see func(i int, value []byte, err error) error) error {
 	txn := s.db.NewTransaction(false)
 	defer txn.Discard()
-	var missing error
-	number := 0
-	show := func(value []byte) error { return see(number, value, missing) }
+	var value []byte
 	for i, key := range keys {
-		number, missing = i, nil
-		item, err := txn.Get(key)
-		switch {
-		case errors.Is(err, badger.ErrKeyNotFound):
-			missing = engine.ErrNotFound
-			err = show(nil)
-		case err == nil:
-			err = item.Value(show)
+		var err error
+		if value, err = badgerGet(txn, value[:0], key); err != nil && err != engine.ErrNotFound {
+			return err
 		}
-		if err != nil {
+		if err := see(i, value, err); err != nil {
 			return err
 		}
 	}
@@ -292,8 +275,7 @@ func (b *badgerBatch) Commit() error {
 	}
 	err := b.txn.Commit()
 	b.txn.Discard()
-	b.txn = nil
-	b.chunk.free = b.chunk.free[:0]
+	b.txn, b.chunk.free = nil, b.chunk.free[:0]
 	return err
 }
 
@@ -308,14 +290,11 @@ func (b *badgerBatch) Close() error {
 // Update runs fn in a transaction of Badger, which is serializable.
 func (s *badgerStore) Update(fn func(engine.Tx) error) (retries int, err error) {
 	for ; ; retries++ {
-		if err := s.update(fn); !errors.Is(err, badger.ErrConflict) {
+		err := s.db.Update(func(txn *badger.Txn) error { return fn(&badgerTx{txn: txn}) })
+		if !errors.Is(err, badger.ErrConflict) {
 			return retries, err
 		}
 	}
-}
-
-func (s *badgerStore) update(fn func(engine.Tx) error) error {
-	return s.db.Update(func(txn *badger.Txn) error { return fn(&badgerTx{txn: txn}) })
 }
 
 // View runs fn in a transaction that only reads.
@@ -357,12 +336,12 @@ func (s *badgerStore) NewCursor(o engine.CursorOptions) (engine.Cursor, error) {
 }
 
 func (c *badgerCursor) First() bool {
-	if !c.o.Reverse {
-		c.it.Seek(c.o.Lower) // nil: from the beginning
-		return c.found()
+	if c.o.Reverse {
+		c.it.Seek(c.o.Upper) // nil: from the end
+		return c.below()
 	}
-	c.it.Seek(c.o.Upper) // nil: from the end
-	return c.below()
+	c.it.Seek(c.o.Lower) // nil: from the beginning
+	return c.found()
 }
 
 func (c *badgerCursor) Seek(key []byte) bool {
@@ -418,13 +397,9 @@ func (c *badgerCursor) found() bool {
 
 func (c *badgerCursor) Key() []byte { return c.item.Key() }
 
-func (c *badgerCursor) Value() ([]byte, error) {
-	value, err := c.item.ValueCopy(c.value)
-	if err != nil {
-		return nil, err
-	}
-	c.value = value
-	return value, nil
+func (c *badgerCursor) Value() (_ []byte, err error) {
+	c.value, err = c.item.ValueCopy(c.value)
+	return c.value, err
 }
 
 // Err is nil: Badger's iterators report no errors.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -141,7 +142,7 @@ func pebbleSettings(o engine.Options, separate bool) []engine.Setting {
 		{Name: "MemTableSize", Value: engine.Size(int64(opts.MemTableSize)), Why: "the run's memtable size"},
 		{Name: "MemTableStopWritesThreshold", Value: strconv.Itoa(opts.MemTableStopWritesThreshold), Why: "the run's number of memtables"},
 		{Name: "CacheSize", Value: engine.Size(opts.CacheSize), Why: "the run's cache size and two memtables: Pebble takes the memory of memtables out of its cache, and holds two of them at rest"},
-		{Name: "FilterPolicy", Value: filter, Why: "the run's filter size; none in L6, " + pebbleTool + ": DB.Get does not read the filters of L6"},
+		{Name: "FilterPolicy", Value: filter, Why: "the run's filter size; none in L6, " + pebbleTool + ": DB.Get reads none there, iterators only if asked (UseL6Filters, which its documentation advises for many seeks of missing keys, not for single ones)"},
 		{Name: "Compression", Value: compression, Why: "the run's choice; Snappy is Pebble's default"},
 		{Name: "BlockSize, IndexBlockSize", Value: engine.Size(pebbleBlockBytes) + ", " + engine.Size(pebbleIndexBlockBytes), Why: "the default, and for indexes " + pebbleTool + ". Its blocks of 32 KiB make scans a third cheaper, but twice the processor time for reads that miss the cache"},
 		{Name: "L0CompactionThreshold, L0StopWritesThreshold", Value: fmt.Sprintf("%d, %d", pebbleL0Compaction, pebbleL0Stop), Why: pebbleTool + " and in CockroachDB"},
@@ -152,14 +153,27 @@ func pebbleSettings(o engine.Options, separate bool) []engine.Setting {
 		{Name: "CompactionConcurrencyRange", Value: fmt.Sprintf("1 to %d", pebbleCompactions()), Why: "1 to 3 " + pebbleTool + ", but not more than there are processors"},
 		{Name: "MaxOpenFiles", Value: strconv.Itoa(pebbleOpenFiles), Why: pebbleTool},
 		{Name: "FormatMajorVersion", Value: opts.FormatMajorVersion.String(), Why: "the newest format, with columnar blocks"},
+		{Name: "cgo", Value: pebbleCgo(), Why: "with it Pebble has memtables and cache outside of Go's heap, else within"},
 		{Name: "WriteOptions.Sync", Value: strconv.FormatBool(o.Sync), Why: "the run's durability: " + durability + " (WriteOptions.Sync); there is nothing between"},
 	}
 	if separate {
 		list = append(list, engine.Setting{Name: "ValueSeparationPolicy",
 			Value: fmt.Sprintf("values from %d B, depth %d, rewrites after %v at %.0f%% garbage", pebbleMinSeparated, pebbleBlobDepth, pebbleBlobAge, pebbleBlobGarbage*100),
-			Why:   "sizes and age " + pebbleTool + "; the garbage ratio is the one that its documentation describes, for the benchmark never rewrites. Pebble rewrites on its own: asking for a collection waits for it"})
+			Why:   "sizes and age " + pebbleTool + "; the garbage ratio is the one that its documentation describes, for the benchmark never rewrites. Pebble rewrites on its own, and by that age nothing within phases of minutes: less is written then, and more space taken"})
 	}
 	return list
+}
+
+// pebbleCgo tells whether this program was built with cgo.
+func pebbleCgo() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "CGO_ENABLED" {
+				return strconv.FormatBool(s.Value == "1")
+			}
+		}
+	}
+	return "unknown"
 }
 
 // pebbleStore is an open store. The listener's fields are set by Pebble's

@@ -421,21 +421,21 @@ var lies = []struct {
 			}
 			return l.honest.Get(dst, key)
 		}}},
-	{name: "an operand of a merge is lost", every: 50, in: []string{"merges-and-scans", "merges-and-reads"}, last: []string{"appendrandom", "readrandom"},
+	{name: "an operand of a merge is lost", every: 50, in: []string{"merges-and-scans", "merges-and-reads"}, last: []string{"mergerandom", "readrandom"},
 		lie: liar{merge: func(l *liar, key, operand []byte) error {
 			if l.now() {
 				return nil
 			}
 			return l.honest.(engine.Merger).Merge(key, operand)
 		}}},
-	{name: "a merge forgets what was there", every: 50, in: []string{"merges-and-scans", "merges-and-reads"}, last: []string{"appendrandom", "readseq"},
+	{name: "a merge forgets what was there", every: 50, in: []string{"merges-and-scans", "merges-and-reads"}, last: []string{"mergerandom", "readseq"},
 		lie: liar{merge: func(l *liar, key, operand []byte) error {
 			if l.now() {
 				return l.honest.Put(key, operand)
 			}
 			return l.honest.(engine.Merger).Merge(key, operand)
 		}}},
-	{name: "an operand is merged twice", every: 50, in: []string{"merges-and-scans", "merges-and-reads"}, last: []string{"appendrandom", "readrandom"},
+	{name: "an operand is merged twice", every: 50, in: []string{"merges-and-scans", "merges-and-reads"}, last: []string{"mergerandom", "readrandom"},
 		lie: liar{merge: func(l *liar, key, operand []byte) error {
 			if l.now() {
 				operand = append(bytes.Clone(operand), operand...)
@@ -596,7 +596,7 @@ func TestALiarThatDoesNotLieIsNotCaught(t *testing.T) {
 		batch:   func(l *liar, puts []shown) []shown { return puts },
 	}
 	for _, name := range append([]string{"readseq", "readreverse", "seekrandom", "ycsb-a", "ycsb-d", "ycsb-e", "multireadrandom",
-		"bank", "rmwcontended", "fillbatch", "appendrandom", "seekrandomwhilewriting"}, ownNames...) {
+		"bank", "rmwcontended", "fillbatch", "mergerandom", "seekrandomwhilewriting"}, ownNames...) {
 		for _, threads := range []int{1, 3} {
 			if err := tellLies(t, honest, 1, 4000, []string{name}, threads); err != nil && name != "writes-and-reads" {
 				t.Errorf("%s: %v", name, err)

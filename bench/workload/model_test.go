@@ -222,7 +222,7 @@ type plain struct{ engine.Store }
 func TestWhatCannotBeIsRefused(t *testing.T) {
 	m, store := NewModel(testData(t, 300, "20..300")), plain{newMemory(t)}
 	config := Config{Store: store, Model: m, Threads: 1}
-	for _, name := range []string{"appendrandom", "ttlchurn", "bank", "rmwcontended"} {
+	for _, name := range []string{"mergerandom", "ttlchurn", "bank", "rmwcontended"} {
 		if _, err := own(name).New(config); err == nil {
 			t.Errorf("%s was made for a store that cannot do it", name)
 		} else if _, ok := errors.AsType[*UsageError](err); !ok {
@@ -259,7 +259,7 @@ func TestMergesDoNotMeetTimesToLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.advance()
-	if _, err := own("appendrandom").New(config); !errors.Is(err, ErrNotLoaded) {
+	if _, err := own("mergerandom").New(config); !errors.Is(err, ErrNotLoaded) {
 		t.Errorf("%v", err)
 	}
 	if own("readrandom").Ready(m) {

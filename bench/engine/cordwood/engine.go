@@ -88,7 +88,7 @@ func settings(o engine.Options) []engine.Setting {
 		{Name: "SyncInterval", Value: "100 ms", Why: defaults + ": the log is synced in the background, which costs it more than peers that never sync without being asked"},
 		{Name: "BlockBytes", Value: "8 KiB", Why: defaults},
 		{Name: "TableBytes", Value: "32 MiB", Why: defaults},
-		{Name: "ValueThreshold", Value: "1 KiB", Why: defaults + ": longer values go to the value log"},
+		{Name: "ValueThreshold", Value: "1 KiB", Why: defaults + ": values from this length on go to the value log, where they are not compressed"},
 		{Name: "SpaceAmpMax", Value: fmt.Sprint(spaceAmpMax), Why: defaults + ": value-log bytes for each live byte"},
 		{Name: "CompactionsMax", Value: "half the processors, at least 2", Why: defaults},
 		{Name: "OpenFilesMax", Value: "1000", Why: defaults},
