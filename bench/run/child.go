@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"syscall"
@@ -62,7 +63,8 @@ func obey(requests *json.Decoder, j *job, stop func()) {
 	if j.Task != victim { // a victim was to be killed anyway
 		time.Sleep(orphanGrace)
 		if j.Task == phases && !j.Keep {
-			_ = removeAll(j.Dir) // nobody is left to hear of a failure
+			_ = removeAll(j.Dir)               // nobody is left to hear of a failure
+			_ = os.Remove(filepath.Dir(j.Dir)) // the run's, if it is empty now
 		}
 	}
 	os.Exit(1)
