@@ -36,6 +36,7 @@ type Progress struct {
 	Rate                  float64       // of the last second
 	P99                   time.Duration // of the last second
 	Stalled               time.Duration // since the last operation ended, if that is long
+	Busy                  string        // what the engine says that holds writers back, while Stalled
 	Elapsed, Left         time.Duration // of the run; Left is 0 if not known
 }
 
@@ -251,7 +252,7 @@ func (x *execution) progress(j *job, m *progress, told int) error {
 		Engine: j.Label, Set: j.Set.Name, Workload: m.Workload, Round: j.Round, Rounds: x.Rounds,
 		Phase: x.times.phases + 1, Phases: x.times.total, State: m.State,
 		PhaseFraction: m.Fraction, RunFraction: done, Operations: m.Operations, Rate: m.Rate, P99: m.P99,
-		Stalled: m.Stalled, Elapsed: time.Since(x.times.began), Left: left,
+		Stalled: m.Stalled, Busy: m.Busy, Elapsed: time.Since(x.times.began), Left: left,
 	})
 }
 

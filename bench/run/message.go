@@ -89,6 +89,7 @@ type progress struct {
 	Rate       float64       `json:"rate"` // of the last second
 	P99        time.Duration `json:"p99_ns"`
 	Stalled    time.Duration `json:"stalled_ns"` // since the last operation ended, if that is long
+	Busy       string        `json:"busy,omitempty"`
 }
 
 // sender writes messages, a line each. Safe for concurrent use.

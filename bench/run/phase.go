@@ -313,7 +313,7 @@ func (s *stage) busy() func() string {
 func (s *stage) watch(w *workload.Workload, state State, total uint64, limit *time.Duration, l *loop) (stop func() error) {
 	var wg sync.WaitGroup
 	var failed error
-	over, began := make(chan struct{}), time.Now()
+	over, began, busy := make(chan struct{}), time.Now(), s.busy()
 	wg.Go(func() {
 		ticks := time.NewTicker(progressInterval)
 		defer ticks.Stop()
@@ -326,6 +326,9 @@ func (s *stage) watch(w *workload.Workload, state State, total uint64, limit *ti
 			live := l.recorder.Live()
 			m := &progress{Workload: w.Name, State: state, Fraction: -1, Operations: live.Operations,
 				Rate: live.Rate, P99: live.P99, Stalled: live.Stalled}
+			if busy != nil && live.Stalled > 0 {
+				m.Busy = busy()
+			}
 			if total > 0 {
 				m.Fraction = min(1, float64(m.Operations)/float64(total))
 			}
