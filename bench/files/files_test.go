@@ -128,7 +128,7 @@ func TestATreeIsStoredAndCompared(t *testing.T) {
 	if notes := phases[3].Notes; len(notes) != 3 || !strings.Contains(notes[1], "all right") {
 		t.Errorf("notes: %q", notes)
 	}
-	if odd := o.Tree.oddities(); len(odd) != 1 || !strings.HasPrefix(odd[0], "1 entries were skipped") {
+	if odd := o.Tree.oddities(); len(odd) != 1 || !strings.HasPrefix(odd[0], "1 entry was skipped") {
 		t.Errorf("oddities: %q", odd)
 	}
 }

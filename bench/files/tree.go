@@ -75,7 +75,11 @@ func (t *Tree) Bytes() uint64 { return t.bytes }
 func (t *Tree) oddities() []string {
 	var lines []string
 	if t.skipped > 0 {
-		lines = append(lines, fmt.Sprintf("%d entries were skipped: links, devices, files over %d MiB", t.skipped, FileBytesMax>>20))
+		entries := "1 entry was"
+		if t.skipped > 1 {
+			entries = fmt.Sprintf("%d entries were", t.skipped)
+		}
+		lines = append(lines, fmt.Sprintf("%s skipped: links, devices, files over %d MiB", entries, FileBytesMax>>20))
 	}
 	if n := t.changed.Load(); n > 0 {
 		lines = append(lines, fmt.Sprintf("%d comparisons met files that were changed or removed since they were stored: "+

@@ -36,6 +36,11 @@ func Remarks(s *result.Summary) []string {
 	var remarks []string
 	retries, operations, resident := uint64(0), uint64(0), -1.0
 	for _, p := range s.Phases {
+		if p.Shape != nil {
+			if own := "data of its own: " + shape(p.Shape); !slices.Contains(remarks, own) {
+				remarks = append(remarks, own)
+			}
+		}
 		for _, note := range p.Notes {
 			if note = oneLine(note); !slices.Contains(remarks, note) {
 				remarks = append(remarks, note)
@@ -50,7 +55,10 @@ func Remarks(s *result.Summary) []string {
 	if retries > 0 && operations > 0 {
 		remarks = append(remarks, fmt.Sprintf("%s retries of transactions per thousand", Number(1000*float64(retries)/float64(operations))))
 	}
-	if resident >= 0 {
+	switch {
+	case resident == 0:
+		remarks = append(remarks, "nothing of the files was in memory when it began")
+	case resident > 0:
 		remarks = append(remarks, fmt.Sprintf("up to %s of the files were in memory when it began", Percent(resident)))
 	}
 	return remarks

@@ -117,14 +117,22 @@ func setTitle(run *result.Run, name string) string {
 		if s.Name != name {
 			continue
 		}
-		values := s.Values
-		if s.ValueBytesMean > 0 && strings.Trim(values, "0123456789 KMGiB") != "" { // not one length for all
-			values += fmt.Sprintf(" (mean %s B)", Number(s.ValueBytesMean))
-		}
-		return fmt.Sprintf("SET %s: %s keys of %d bytes, values of %s, compressible to %s", name,
-			Count(uint64(max(s.Keys, 0))), s.KeyBytes, values, Percent(s.Compressibility))
+		return "SET " + name + ": " + shape(&s)
 	}
 	return "SET " + name
+}
+
+// shape describes a shape of data.
+func shape(s *result.Set) string {
+	values := s.Values
+	if s.ValueBytesMean > 0 && strings.Trim(values, "0123456789 KMGiB") != "" { // not one length for all
+		values += fmt.Sprintf(" (mean %s B)", Number(s.ValueBytesMean))
+	}
+	text := fmt.Sprintf("%s keys of %d bytes, values of %s", Count(uint64(max(s.Keys, 0))), s.KeyBytes, values)
+	if s.Compressibility > 0 {
+		text += ", compressible to " + Percent(s.Compressibility)
+	}
+	return text
 }
 
 // workload prints the rows of one workload on one set.

@@ -184,9 +184,12 @@ func (p *printer) method(r *result.Regressions) {
 		p.printf("The runs have nothing in common that could be compared.\n")
 		return
 	}
-	text := fmt.Sprintf("Rounds are compared by Welch's t test on logarithms against the limit of %s; intervals have %s confidence each. "+
-		"The probability of any false alarm among the %d tests is kept below %s (Holm).",
-		Percent(r.Options.Limit), Percent(r.Options.Confidence), r.Tested, Percent(1-r.Options.Confidence))
+	text := fmt.Sprintf("Rounds are compared by Welch's t test on logarithms against the limit of %s; intervals have %s confidence each.",
+		Percent(r.Options.Limit), Percent(r.Options.Confidence))
+	if r.Tested > 0 {
+		text += fmt.Sprintf(" The probability of any false alarm among the %d tests is kept below %s (Holm).",
+			r.Tested, Percent(1-r.Options.Confidence))
+	}
 	if slices.ContainsFunc(r.Comparisons, func(c result.Comparison) bool { return c.SpeedCorrected }) {
 		text += " Rates and times have to differ both as measured and corrected for the machine's speed" + speedText(r) + "."
 	}

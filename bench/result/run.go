@@ -83,7 +83,7 @@ type Set struct {
 	KeyBytes        int     `json:"key_bytes"`
 	Values          string  `json:"values"`           // as given, such as "1KiB" or "100..2000"
 	ValueBytesMean  float64 `json:"value_bytes_mean"` // by the definition
-	Compressibility float64 `json:"compressibility"`  // compressed length by length, about
+	Compressibility float64 `json:"compressibility"`  // compressed length by length, about; 0: not known
 }
 
 // Phase is one workload on one set of one engine in one round.

@@ -176,9 +176,13 @@ func (b *book) drift() string {
 func (b *book) shape(name string) string {
 	for _, s := range b.run.Sets {
 		if s.Name == name {
+			compressible := ""
+			if s.Compressibility > 0 {
+				compressible = fmt.Sprintf("compressible to %.0f%%", 100*s.Compressibility)
+			}
 			return join(", ", plural(s.Keys, "key", "keys")+" of "+report.Size(float64(s.KeyBytes)),
 				prefix("values ", s.Values), "mean "+report.Size(s.ValueBytesMean),
-				fmt.Sprintf("compressible to %.0f%%", 100*s.Compressibility))
+				compressible)
 		}
 	}
 	return ""
