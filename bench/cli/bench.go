@@ -54,7 +54,7 @@ func (a *app) measured(c *cobra.Command, s *settings, engines []string, work fun
 	if err != nil {
 		return usageOf(c, err)
 	}
-	g, err := s.gates()
+	g, err := s.gatesOf(c)
 	if err != nil {
 		return usageOf(c, err)
 	}

@@ -81,6 +81,7 @@ func (a *app) replayCommand() *cobra.Command {
 		Long: `Replay does what an application did, on any engine. TRACE is a file that package
 bench/trace wrote: it records operations through a thin wrapper of the database.`,
 		Example: examples(
+			"what a trace holds", a.program+" replay -info app.trace",
 			"as fast as possible", a.program+" replay app.trace",
 			"as fast as it was recorded, on two engines", a.program+" replay -speed 1 -engine cordwood,badger app.trace",
 			"twice as fast, with objectives", a.program+" replay -speed 2 -slo 'read.p99<=1ms' app.trace"),
@@ -90,7 +91,12 @@ bench/trace wrote: it records operations through a thin wrapper of the database.
 			}
 			return atMost(1)(c, args)
 		},
-		RunE: func(c *cobra.Command, args []string) error { return a.replay(c, s, args[0]) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if s.info {
+				return a.traceInfo(args[0])
+			}
+			return a.replay(c, s, args[0])
+		},
 	}
 	addGroup(c, groupWork, s.replayFlags)
 	addGroup(c, groupEngines, s.engineFlags)

@@ -88,7 +88,7 @@ func TestValuesOfFlags(t *testing.T) {
 		}
 	}
 	var n int
-	for text, want := range map[string]int{"0": 0, "100k": 100_000, "2M": 2_000_000, "1_000": 1000, "-1": -1, "k": -1, "9999999999G": -1, "1.5": -1} {
+	for text, want := range map[string]int{"0": 0, "100k": 100_000, "2M": 2_000_000, "1m": 1_000_000, "3K": 3000, "1_000": 1000, "-1": -1, "k": -1, "9999999999G": -1, "1.5": -1} {
 		if err := (countValue[int]{&n}).Set(text); (err != nil) != (want < 0) || err == nil && n != want {
 			t.Errorf("%q: %v, %v", text, n, err)
 		}

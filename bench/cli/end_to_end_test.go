@@ -283,6 +283,43 @@ func TestATraceIsReplayed(t *testing.T) {
 	}
 }
 
+func TestATraceTellsWhatItHolds(t *testing.T) {
+	path := recorded(t)
+	status, out, errs := kvbench(t, "replay", "-info", path)
+	if status != StatusOK || errs != "" {
+		t.Fatalf("status %d\n%s\n%s", status, out, errs)
+	}
+	for _, want := range []string{"100, 0 lost; 0 failed", "6 B each", "50 values, 100 B each", "50 keys, 50 of them found", "  put  ", "  get  "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it lacks %q:\n%s", want, out)
+		}
+	}
+	contents := contentsOf(t, path)
+	writeFile(t, path, contents[:len(contents)-30])
+	if status, out, errs := kvbench(t, "replay", "-info", path); strings.Contains(out+errs, "panic") || !strings.Contains(out+errs, "cut off") {
+		t.Errorf("a cut trace: status %d\n%s\n%s", status, out, errs)
+	}
+	if status, _, errs := kvbench(t, "replay", "-info", path+".missing"); status != StatusFailed || !strings.Contains(errs, ".missing") {
+		t.Errorf("status %d: %s", status, errs)
+	}
+}
+
+func TestFlagsComeBeforeTheShapeInAMix(t *testing.T) {
+	mix, saved := filepath.Join(t.TempDir(), "mix.toml"), filepath.Join(t.TempDir(), "run.json")
+	writeFile(t, mix, "name = \"own\"\nkeys = 3000\nkey_bytes = 24\nvalues = \"200\"\n[shares]\nread = 1\n")
+	status, out, errs := kvbench(t, "run", "-quiet", "-n", "500", "-key", "32", "-json", saved, mix)
+	if status != StatusOK || !strings.Contains(out, "500 keys of 32 bytes, values of 200") {
+		t.Fatalf("status %d\n%s\n%s", status, out, errs)
+	}
+	r, err := result.ReadFile(saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := r.Phases[0]; p.Shape == nil || p.Shape.Keys != 500 || p.Shape.KeyBytes != 32 || p.Shape.Values != "200" {
+		t.Errorf("shape %+v", p.Shape)
+	}
+}
+
 func TestListShowsWhatThereIs(t *testing.T) {
 	status, out, errs := kvbench(t, "list")
 	if status != StatusOK || errs != "" {

@@ -85,6 +85,7 @@ func (s *settings) engineDefault() string {
 }
 
 func (s *settings) replayFlags(f *pflag.FlagSet) {
+	f.BoolVar(&s.info, "info", false, "show what the trace holds, and replay nothing")
 	f.Float64Var(&s.speed, "speed", 0, "how fast, as a `multiple` of the recorded speed; latencies count from when an operation was due (default: as fast as possible)")
 	f.IntVar(&s.threads, "threads", 2, "`number` of goroutines that work at once")
 	f.Uint64Var(&s.seed, "seed", 1, "`number` that decides the contents of values")

@@ -21,7 +21,7 @@ func (a *app) reportRuns(c *cobra.Command, s *settings, paths []string) (err err
 		}
 		runs = append(runs, r)
 	}
-	g, err := s.gates()
+	g, err := s.gatesOf(c)
 	if err != nil {
 		return usageOf(c, err)
 	}

@@ -22,7 +22,7 @@ func (s *settings) plan(c *cobra.Command, names []string) (*run.Plan, error) {
 	if p.Engines, err = s.engineRefs(); err != nil {
 		return nil, err
 	}
-	if p.Workloads, err = s.workloads(names); err != nil {
+	if p.Workloads, err = s.workloads(c, names); err != nil {
 		return nil, err
 	}
 	if p.Sets, err = s.sets(c, p.Workloads); err != nil {
@@ -135,17 +135,17 @@ func workloadNames() []string {
 }
 
 // workloads are what names and -mix say; the standard ones if they say nothing.
-func (s *settings) workloads(names []string) ([]*workload.Workload, error) {
+func (s *settings) workloads(c *cobra.Command, names []string) ([]*workload.Workload, error) {
 	var list []*workload.Workload
 	for _, name := range names {
-		w, err := oneWorkload(strings.TrimSpace(name))
+		w, err := s.oneWorkload(c, strings.TrimSpace(name))
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, w)
 	}
 	for _, path := range s.mixes {
-		w, err := workload.ReadMix(path)
+		w, err := s.readMix(c, path)
 		if err != nil {
 			return nil, usageErrorf("-mix: %v", err)
 		}
@@ -159,12 +159,12 @@ func (s *settings) workloads(names []string) ([]*workload.Workload, error) {
 
 // oneWorkload is a workload by name, or the mix in a file. What looks like a path
 // is one.
-func oneWorkload(name string) (*workload.Workload, error) {
+func (s *settings) oneWorkload(c *cobra.Command, name string) (*workload.Workload, error) {
 	if w, ok := workload.Find(name); ok {
 		return w, nil
 	}
 	if strings.EqualFold(filepath.Ext(name), ".toml") || strings.ContainsAny(name, `/\`) {
-		w, err := workload.ReadMix(name)
+		w, err := s.readMix(c, name)
 		if err != nil {
 			return nil, usageErrorf("%v", err)
 		}
@@ -174,6 +174,28 @@ func oneWorkload(name string) (*workload.Workload, error) {
 		return nil, usageErrorf("unknown workload %q; to read a mix from the file of that name: .%c%s", name, filepath.Separator, name)
 	}
 	return nil, usageErrorf("unknown workload %q%s", name, didYouMean(name, workloadNames()))
+}
+
+// readMix reads the workload in a file. What the flags say about data comes before
+// what the file says.
+func (s *settings) readMix(c *cobra.Command, path string) (*workload.Workload, error) {
+	w, err := workload.ReadMix(path)
+	if err != nil {
+		return nil, err
+	}
+	if isSet(c, "n") {
+		w.Keys = s.keys
+	}
+	if isSet(c, "value") {
+		w.Values = ""
+	}
+	if isSet(c, "key") {
+		w.KeyBytes = 0
+	}
+	if isSet(c, "compress") {
+		w.Compressibility = nil
+	}
+	return w, nil
 }
 
 // sets are the shapes of data that the flags ask for.

@@ -29,6 +29,7 @@ type settings struct {
 	cold      bool
 	verify    bool
 	speed     float64 // of replay
+	info      bool
 
 	// The engines.
 	engines     []string

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/cordwood-db/cordwood/bench/cli/progress"
 	"github.com/cordwood-db/cordwood/bench/report"
 	"github.com/cordwood-db/cordwood/bench/report/html"
@@ -23,7 +25,7 @@ func (w *session) Progress(p run.Progress) error {
 	w.display.Update(progress.Update{
 		Engine: p.Engine, Set: p.Set, Workload: p.Workload, Round: p.Round, Rounds: p.Rounds, Phase: p.Phase, Phases: p.Phases,
 		State: string(p.State), Fraction: p.PhaseFraction, Overall: p.RunFraction, Rate: p.Rate, P99: p.P99,
-		Stalled: p.Stalled, Elapsed: p.Elapsed, Left: p.Left,
+		Stalled: p.Stalled, Busy: p.Busy, Elapsed: p.Elapsed, Left: p.Left,
 	})
 	return nil
 }
@@ -81,6 +83,14 @@ func (w *writer) saved(r *result.Run) error {
 type gates struct {
 	objectives []result.Objective
 	old        *result.Run // nil: none to compare with
+}
+
+// gatesOf is gates for the flags of a command.
+func (s *settings) gatesOf(c *cobra.Command) (*gates, error) {
+	if isSet(c, "max-regress") && s.baseline == "" {
+		return nil, usageErrorf("-max-regress is for -baseline")
+	}
+	return s.gates()
 }
 
 // gates reads what the flags say, before minutes are spent on measuring.

@@ -54,6 +54,7 @@ func TestWrongArgumentsAreUsageErrors(t *testing.T) {
 		{"-slo read.p99", "limit"},
 		{"-slo read.speed<=3", "speed"},
 		{"-confidence 1.5", "-confidence"},
+		{"-max-regress 5%", "-max-regress is for -baseline"},
 		{"-max-regress lots", "-max-regress lots"},
 		{"files -kills 3", "-kill"},
 		{"files -kill -kills 0", "-kills 0"},

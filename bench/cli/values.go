@@ -96,7 +96,7 @@ func (v countValue[T]) String() string {
 // Set parses a whole number.
 func (v countValue[T]) Set(s string) error {
 	text, scale := strings.ReplaceAll(strings.TrimSpace(s), "_", ""), int64(1)
-	for suffix, by := range map[string]int64{"k": 1e3, "M": 1e6, "G": 1e9} {
+	for suffix, by := range map[string]int64{"k": 1e3, "K": 1e3, "m": 1e6, "M": 1e6, "G": 1e9} {
 		if rest, ok := strings.CutSuffix(text, suffix); ok {
 			text, scale = rest, by
 		}
