@@ -57,7 +57,7 @@ func execute(t *testing.T, p *Plan) []result.Phase {
 }
 
 func TestAllEnginesAreAskedTheSame(t *testing.T) {
-	p := plan(t, "taped,poor", "fillrandom,appendrandom,readrandom,bank,overwrite,ttlchurn,"+
+	p := plan(t, "taped,poor", "fillrandom,mergerandom,readrandom,bank,overwrite,ttlchurn,"+
 		"seekrandom,ycsb-d,mixgraph,readrandom,fillbatch,deleterandom")
 	p.Rounds = 2
 	phases := execute(t, p)
