@@ -27,7 +27,6 @@ type client struct {
 	read    []byte // what was read
 	scratch []byte
 	found   bool // of a single Get
-	after   time.Duration
 	checked int
 	keys    [][]byte
 	wrong   error // of the last try of a transaction

@@ -92,8 +92,6 @@ const (
 	TxConflict  TxOutcome = 1 // not committed; Update may have tried again
 	TxDiscarded TxOutcome = 2 // by the application
 	TxFailed    TxOutcome = 3 // Op.Error says why
-
-	txOutcomeMax = TxFailed
 )
 
 // TxInfo is what is known of one try of a transaction.

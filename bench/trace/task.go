@@ -91,9 +91,6 @@ const (
 	conflicted    = "a try that met a conflict"
 )
 
-// prefixBytes is the length of the prefix that stands for a keyspace.
-const prefixBytes = 2
-
 // keyspacesMax is how many keyspaces a replay can tell apart.
 const keyspacesMax = 1<<16 - 1
 

@@ -118,9 +118,6 @@ func (d Distribution) String() string {
 	return d.kind
 }
 
-// inOrder tells whether the records come in a fixed order that the clients share.
-func (d Distribution) inOrder() bool { return d.kind == "sequential" || d.kind == "shuffled" }
-
 // New returns a chooser. capacity is how many records there may ever be, not
 // below what Next is called with: choosers that spread records by hashing need
 // it, so that a growing number doesn't move the hot ones.

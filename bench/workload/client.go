@@ -21,7 +21,6 @@ type mixClient struct {
 
 	left       uint64
 	fixed      int // the only kind it does, of one beside others; else -1
-	first      int // the number of its first kind
 	rate, done float64
 
 	// Of the operation at hand.
@@ -113,7 +112,9 @@ func (c *mixClient) draw() int {
 	}
 	kind := 0
 	if len(c.s.shares) > 1 {
-		for u := c.random.float(); u >= c.s.upTo[kind]; kind++ {
+		u := c.random.float()
+		for u >= c.s.upTo[kind] {
+			kind++
 		}
 	}
 	c.op = c.s.shares[kind].Op

@@ -266,7 +266,7 @@ func (s commits) Update(fn func(engine.Tx) error) (int, error) {
 // later reads what is there when it is asked.
 type later struct{ *memory }
 
-func (s later) View(fn func(engine.Tx) error) error { return fn(laterTx{s.memory}) }
+func (s later) View(fn func(engine.Tx) error) error { return fn(laterTx(s)) }
 
 type laterTx struct{ *memory }
 
