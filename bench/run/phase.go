@@ -140,7 +140,12 @@ func (s *stage) warmUp(ctx context.Context, w *workload.Workload, p *result.Phas
 	if err := s.report(w, WarmUp); err != nil {
 		return err
 	}
-	source, err := s.source(ctx, w, forWarmUp, true)
+	operations, unlimited := s.warmUpOperations(w)
+	if !unlimited && operations == 0 {
+		p.Notes = append(p.Notes, "no warm-up: the room for inserts is for the work")
+		return nil
+	}
+	source, err := w.New(s.config(ctx, forWarmUp, operations, unlimited))
 	if err != nil {
 		return err
 	}
@@ -148,6 +153,19 @@ func (s *stage) warmUp(ctx context.Context, w *workload.Workload, p *result.Phas
 	p.WarmupSeconds = took.Seconds()
 	s.unsettled = s.unsettled || main.written+beside.written > 0
 	return errors.Join(err, source.Finish(err != nil || ctx.Err() != nil), ctx.Err())
+}
+
+// warmUpOperations is how much a warm-up may do: what there is time for, but of a
+// workload that inserts not more than leaves the work its room.
+func (s *stage) warmUpOperations(w *workload.Workload) (operations uint64, unlimited bool) {
+	share := inserting(w)
+	if share == 0 {
+		return 0, true
+	}
+	work := s.Settings
+	work.Warmup = 0
+	spare := float64(s.model.Room()) - work.inserts(w, s.model.Data().Keys)
+	return uint64(max(0, spare/share/1.1)), false
 }
 
 // config is what the workloads of this stage are made with.
