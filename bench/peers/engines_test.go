@@ -11,6 +11,9 @@ import (
 // of it.
 func TestEngines(t *testing.T) {
 	for _, e := range engine.All() {
-		t.Run(e.Name, func(t *testing.T) { enginetest.Run(t, e) })
+		t.Run(e.Name, func(t *testing.T) {
+			t.Parallel()
+			enginetest.Run(t, e)
+		})
 	}
 }

@@ -29,7 +29,10 @@ func TestMain(m *testing.M) {
 // skipped on an engine only for an ability that the engine does not have.
 func TestEveryWorkloadOnEveryEngine(t *testing.T) {
 	for _, e := range engine.All() {
-		t.Run(e.Name, func(t *testing.T) { everyWorkload(t, e) })
+		t.Run(e.Name, func(t *testing.T) {
+			t.Parallel() // nothing is measured here, and much of it is waiting
+			everyWorkload(t, e)
+		})
 	}
 }
 

@@ -56,6 +56,9 @@ func makeLargePlan() largePlan {
 	if os.Getenv("CORDWOOD_CI") != "" {
 		return largePlan{writes: 1800, random: 1, every: 9}
 	}
+	if testing.Short() {
+		return largePlan{writes: 1800, random: 0, every: 160}
+	}
 	return largePlan{writes: 1800, random: 0, every: 40}
 }
 
