@@ -57,6 +57,8 @@ const (
 	rocksBytesPerSync = 1 << 20
 	rocksL0Files      = 4 // that start a compaction: the default
 	rocksTableFormat  = 5
+	rocksShardBytes   = 8 << 20
+	rocksShardBitsMax = 6
 	rocksErrorLevel   = 3
 	rocksMinBlob      = 512
 	rocksBlobCutoff   = 0.25
@@ -94,6 +96,17 @@ func rocksJobs() int { return max(2, runtime.GOMAXPROCS(0)) }
 
 func rocksBaseBytes(o engine.Options) int64 { return rocksL0Files * o.MemtableBytes }
 
+// rocksShardBits splits the cache into shards of 8 MiB at least, at most the 64 of
+// the default: a filter of a large table does not fit into one of half a MiB, which
+// the default makes of a small cache, and would be read again each time.
+func rocksShardBits(o engine.Options) int {
+	bits := 0
+	for bits < rocksShardBitsMax && o.CacheBytes>>(bits+1) >= rocksShardBytes {
+		bits++
+	}
+	return bits
+}
+
 func rocksSettings(o engine.Options, blobs bool) []engine.Setting {
 	filter, compression := "none", "LZ4"
 	if o.FilterBits > 0 {
@@ -106,6 +119,7 @@ func rocksSettings(o engine.Options, blobs bool) []engine.Setting {
 		{Name: "write_buffer_size", Value: engine.Size(o.MemtableBytes), Why: "the run's memtable size"},
 		{Name: "max_write_buffer_number", Value: strconv.Itoa(o.MemtablesMax), Why: "the run's number of memtables"},
 		{Name: "block_cache", Value: "LRU, " + engine.Size(o.CacheBytes), Why: "the run's cache size"},
+		{Name: "num_shard_bits", Value: strconv.Itoa(rocksShardBits(o)), Why: "shards of 8 MiB at least, so that filters of large tables fit; at most the default, 6"},
 		{Name: "cache_index_and_filter_blocks, pin_l0_filter_and_index_blocks_in_cache", Value: "true", Why: rocksWiki + "; so they are within the cache's size"},
 		{Name: "filter_policy", Value: filter, Why: "the run's filter size"},
 		{Name: "compression", Value: compression, Why: "the run's choice; the wiki's Compression prefers LZ4 to Snappy, the default"},
@@ -158,7 +172,11 @@ func rocksBool(b bool) C.uchar {
 func rocksOptions(o engine.Options, blobs bool) *C.rocksdb_options_t {
 	table := C.rocksdb_block_based_options_create()
 	defer C.rocksdb_block_based_options_destroy(table)
-	cache := C.rocksdb_cache_create_lru(C.size_t(o.CacheBytes))
+	lru := C.rocksdb_lru_cache_options_create()
+	C.rocksdb_lru_cache_options_set_capacity(lru, C.size_t(o.CacheBytes))
+	C.rocksdb_lru_cache_options_set_num_shard_bits(lru, C.int(rocksShardBits(o)))
+	cache := C.rocksdb_cache_create_lru_opts(lru)
+	C.rocksdb_lru_cache_options_destroy(lru)
 	defer C.rocksdb_cache_destroy(cache) // the options keep it
 	C.rocksdb_block_based_options_set_block_cache(table, cache)
 	C.rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1)
