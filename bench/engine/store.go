@@ -31,7 +31,8 @@ type Store interface {
 	// Settle returns when everything written is in its files on disk, no
 	// compaction is running or due, and, with a value log, no collection is due:
 	// by the engine's own measures, as its users would wait for it. It does not
-	// compact everything by hand.
+	// compact everything by hand. With a context that has ended it does nothing
+	// and returns the context's error.
 	Settle(ctx context.Context) error
 	// Close releases everything. Cursors and batches are closed before.
 	Close() error

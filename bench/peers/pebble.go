@@ -322,6 +322,9 @@ func (c *pebbleCursor) Close() error { return c.it.Close() }
 // that asks for one. A score that Pebble leaves alone for a second is none that
 // it means to act upon.
 func (s *pebbleStore) Settle(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if err := s.db.Flush(); err != nil {
 		return err
 	}

@@ -436,6 +436,9 @@ func (s *rocksStore) l0Files() int {
 
 // Settle flushes, and waits until no flush and no compaction runs or is pending.
 func (s *rocksStore) Settle(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	options := C.rocksdb_flushoptions_create() // they wait
 	defer C.rocksdb_flushoptions_destroy(options)
 	var fault *C.char
