@@ -21,4 +21,10 @@
 //
 // A test reports how much it has done with Count, under the name that its check
 // has in docs/testing.md. cmd/soak reads these reports and adds them up.
+//
+// # Hostile input
+//
+// Bounded fails a fuzz target whose decoder takes memory or time out of
+// proportion to its input. ResealRecords gives changed bytes the checksums that
+// let them through to what lies behind.
 package testkit
