@@ -70,6 +70,7 @@ var outside = map[string][]string{
 	"typed":    {"db", "vfs"},
 	"mvcc":     {"db", "vfs"},
 	"cmd":      {"db", "vfs"},
+	"cmd/soak": {"internal/testkit"},
 	"examples": {"db", "vfs"},
 	"x":        {"db", "vfs"},
 	"test":     {"db", "vfs", "internal/testkit"},

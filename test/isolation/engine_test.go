@@ -3,10 +3,7 @@ package isolation
 import (
 	"errors"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"testing"
-	"time"
 
 	"github.com/cordwood-db/cordwood/test/isolation/depgraph"
 )
@@ -45,28 +42,11 @@ var errConflict = errors.New("conflict")
 // spaces is how many keyspaces an engine has.
 const spaces = 3
 
-// size is what a test does at its normal size: a quarter with -short, ten times
-// as much with CORDWOOD_CI.
+// size is what a test does at its normal size: a quarter with -short. Amounts
+// beyond that are TestIsolationAtRandom's.
 func size(normal int) int {
-	switch {
-	case testing.Short():
+	if testing.Short() {
 		return max(normal/4, 1)
-	case os.Getenv("CORDWOOD_CI") != "":
-		return normal * 10
 	}
 	return normal
-}
-
-// seed is that of the test's random choices. The scheduler makes others.
-func seed(t *testing.T) uint64 {
-	t.Helper()
-	s := uint64(time.Now().UnixNano())
-	if text := os.Getenv("CORDWOOD_SEED"); text != "" {
-		var err error
-		if s, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("CORDWOOD_SEED=%d", s)
-	return s
 }

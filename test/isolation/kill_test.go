@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/test/isolation/depgraph"
 )
 
@@ -113,7 +114,7 @@ func teller(s *store, n int) error {
 
 func TestKilledBank(t *testing.T) {
 	dir := t.TempDir()
-	r := rand.New(rand.NewPCG(seed(t), 11))
+	r := rand.New(rand.NewPCG(testkit.Seed(t), 11))
 	acked := make(map[string]string)
 	kills := size(6)
 	for kill := range kills {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/test/isolation/linear"
 	"github.com/cordwood-db/cordwood/vfs"
 )
@@ -197,7 +198,7 @@ func TestRegisters(t *testing.T) {
 			o(&opts)
 			opts.FS = vfs.NewMem()
 			s := openStore(t, "/store", opts)
-			if err := runRegisters(registers{s}, registersConfig{rounds: size(60), ops: 400, seed: seed(t)}); err != nil {
+			if err := runRegisters(registers{s}, registersConfig{rounds: size(60), ops: 400, seed: testkit.Seed(t)}); err != nil {
 				t.Fatal(err)
 			}
 			if s.disturbances.Load() == 0 {
@@ -207,7 +208,7 @@ func TestRegisters(t *testing.T) {
 	}
 	t.Run("disk", func(t *testing.T) {
 		s := openStore(t, t.TempDir(), smallOptions())
-		if err := runRegisters(registers{s}, registersConfig{rounds: size(30), ops: 400, seed: seed(t)}); err != nil {
+		if err := runRegisters(registers{s}, registersConfig{rounds: size(30), ops: 400, seed: testkit.Seed(t)}); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/test/isolation/depgraph"
 	"github.com/cordwood-db/cordwood/test/isolation/linear"
 	"github.com/cordwood-db/cordwood/vfs"
@@ -47,7 +48,7 @@ func (x failingTxn) commit() error {
 // process dies. What is there afterwards fits what the clients saw, whichever
 // of the transactions in doubt happened.
 func TestTransactionsOfUnknownOutcomeHappenOrNot(t *testing.T) {
-	r := rand.New(rand.NewPCG(seed(t), 14))
+	r := rand.New(rand.NewPCG(testkit.Seed(t), 14))
 	unknown := 0
 	for round := range size(60) {
 		n, err := unknownRound(round, r)
