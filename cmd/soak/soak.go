@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -49,17 +50,31 @@ func soak(ctx context.Context, s *settings, out io.Writer) (sum *summary, err er
 		return nil, err
 	}
 	sum = newSummary(s, t)
-	sum.work(ctx, s, jobs, out)
+	if s.amount == "" {
+		sum.work(ctx, s, jobs, s.jobs, out)
+		return sum, nil
+	}
+	// A fuzz target takes a time, not an amount of work. Twice as many at once
+	// have half as much of it on the processor, which is enough for each to have
+	// all the inputs that are known and to look a little farther.
+	targets := slices.IndexFunc(jobs, func(j job) bool { return j.fuzz })
+	if targets < 0 {
+		targets = len(jobs)
+	}
+	sum.work(ctx, s, jobs[:targets], s.jobs, out)
+	if len(sum.Failures) == 0 || !s.failFast {
+		sum.work(ctx, s, jobs[targets:], 2*s.jobs, out)
+	}
 	return sum, nil
 }
 
-// work gives out the tasks to as many workers as there may be.
-func (sum *summary) work(ctx context.Context, s *settings, jobs []job, out io.Writer) {
+// work gives out the tasks to workers.
+func (sum *summary) work(ctx context.Context, s *settings, jobs []job, workers int, out io.Writer) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	tasks := make(chan task)
 	var wg sync.WaitGroup
-	for range s.jobs {
+	for range workers {
 		wg.Go(func() {
 			for t := range tasks {
 				o := t.start(ctx, s, t.seed, t.slice)
@@ -81,17 +96,17 @@ func give(ctx context.Context, s *settings, jobs []job, tasks chan<- task) {
 	r := rand.New(rand.NewPCG(s.seed, 0))
 	start := time.Now()
 	for ctx.Err() == nil {
-		var slices []time.Duration
+		var shares []time.Duration
 		if s.duration > 0 {
-			slices = share(jobs, s.duration-time.Since(start), s.jobs)
+			shares = share(jobs, s.duration-time.Since(start), s.jobs)
 		}
-		if s.duration > 0 && slices == nil {
+		if s.duration > 0 && shares == nil {
 			return
 		}
 		for i := range jobs {
 			t := task{job: &jobs[i], seed: r.Uint64() >> 1}
-			if slices != nil {
-				t.slice = slices[i]
+			if shares != nil {
+				t.slice = shares[i]
 			}
 			select {
 			case tasks <- t:
@@ -122,11 +137,11 @@ func share(jobs []job, left time.Duration, workers int) []time.Duration {
 	for _, j := range jobs {
 		total += j.weight
 	}
-	slices := make([]time.Duration, len(jobs))
+	shares := make([]time.Duration, len(jobs))
 	for i, j := range jobs {
-		slices[i] = max(time.Duration(float64(round)*float64(workers)*j.weight/total).Round(time.Second), time.Second)
+		shares[i] = max(time.Duration(float64(round)*float64(workers)*j.weight/total).Round(time.Second), time.Second)
 	}
-	return slices
+	return shares
 }
 
 // line is the line of progress after a run.

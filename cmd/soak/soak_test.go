@@ -58,10 +58,10 @@ func script(t *testing.T, text string) job {
 // sumUp runs jobs in the amounts of CI and reads the summary as a machine would.
 func sumUp(t *testing.T, s *settings, jobs ...job) (read *summary, shown string) {
 	t.Helper()
-	s.keep, s.jobs, s.seed = t.TempDir(), 2, 7
+	s.keep, s.jobs, s.seed = t.TempDir(), 1, 7
 	sum := newSummary(s, &tree{root: t.TempDir()})
 	var out bytes.Buffer
-	sum.work(t.Context(), s, jobs, &out)
+	sum.work(t.Context(), s, jobs, 2, &out)
 	if err := sum.print(&out); err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +134,22 @@ echo 'fuzz: elapsed: 6s, execs: 5678 (1481/sec), new interesting: 1 (total: 4)'`
 	sum, shown := sumUp(t, &settings{amount: "ci", fuzzTime: time.Second}, j)
 	if sum.Figures[fuzzFigure].Done != 5678 {
 		t.Errorf("%+v\n%s", sum, shown)
+	}
+}
+
+// The engine of fuzzing now and then takes the end of its time for a failure.
+func TestEndOfFuzzingIsNoFailure(t *testing.T) {
+	for text, failed := range map[string]bool{
+		"--- FAIL: FuzzX (2.13s)\n    context deadline exceeded\nFAIL\n":                                                                  false,
+		"--- FAIL: FuzzX (2.13s)\n    panic: boom\nFAIL\n":                                                                                true,
+		"--- FAIL: FuzzX (2.13s)\n    x_test.go:3: context deadline exceeded\n    Failing input written to testdata/fuzz/FuzzX/1\nFAIL\n": true,
+	} {
+		j := script(t, "cat <<'E'\n"+text+"E\nexit 1")
+		j.fuzz = true
+		sum, shown := sumUp(t, &settings{amount: "ci", fuzzTime: time.Second}, j)
+		if (len(sum.Failures) == 1) != failed {
+			t.Errorf("%q: %+v\n%s", text, sum, shown)
+		}
 	}
 }
 
