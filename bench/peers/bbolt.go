@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math"
 	"path/filepath"
 	"runtime"
@@ -105,8 +106,7 @@ func openBbolt(o engine.Options) (engine.Store, error) {
 		return err
 	})
 	if err != nil {
-		_ = opened.Close()
-		return nil, err
+		return nil, errors.Join(err, opened.Close())
 	}
 	s := &bboltStore{db: opened, write: opened.Update}
 	if bboltCombines(o) {

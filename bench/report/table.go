@@ -65,7 +65,7 @@ func Table(w io.Writer, run *result.Run, o TableOptions) error {
 		t.options.Baseline = engines[0]
 	}
 	t.options.Confidence = cmp.Or(o.Confidence, 0.95)
-	t.ratios = result.RatiosOf(t.summaries, t.options.Baseline, t.options.Confidence)
+	t.ratios = result.Ratios(t.summaries, t.options.Baseline, t.options.Confidence)
 	t.columns = append([]column{{"", nameWidth}}, figures...)
 
 	t.head()

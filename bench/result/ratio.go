@@ -17,7 +17,7 @@ type Ratio struct {
 	N         int // rounds that both have
 }
 
-// Ratios compares all engines of a run with that of the name baseline, in every
+// Ratios compares all engines of a run's summaries with that of the name baseline, in every
 // metric where both have a value above zero in a common round. They are ordered
 // as Summaries, then as Metrics. confidence is that of the interval, such as 0.95.
 //
@@ -26,13 +26,7 @@ type Ratio struct {
 // rates are skewed and their logarithms are not, so the mean is the geometric one
 // (Fleming and Wallace, "How not to lie with statistics", CACM 29(3), 1986), and
 // its interval is that of Student's t for the mean of the logarithms.
-func Ratios(run *Run, baseline string, confidence float64) []Ratio {
-	return RatiosOf(Summaries(run), baseline, confidence)
-}
-
-// RatiosOf is Ratios of summaries that were made before: making them is most of
-// the work, and the same for every baseline.
-func RatiosOf(summaries []Summary, baseline string, confidence float64) []Ratio {
+func Ratios(summaries []Summary, baseline string, confidence float64) []Ratio {
 	type place struct{ set, workload string }
 	bases := make(map[place]*Summary)
 	for i := range summaries {

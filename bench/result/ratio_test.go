@@ -63,7 +63,7 @@ func rounds(a, b []float64) *Run {
 
 func ratioOf(t *testing.T, run *Run, metric string) Ratio {
 	t.Helper()
-	for _, r := range Ratios(run, "a", 0.95) {
+	for _, r := range Ratios(Summaries(run), "a", 0.95) {
 		if r.Metric == metric && r.Engine == "b" {
 			return r
 		}
@@ -111,15 +111,15 @@ func TestRatiosLeaveOutWhatCannotBeCompared(t *testing.T) {
 			p.Stalls = []Stall{{Seconds: 1}}
 		}
 	}
-	for _, r := range Ratios(run, "a", 0.95) {
+	for _, r := range Ratios(Summaries(run), "a", 0.95) {
 		if r.N != 1 || r.Metric == "stalls" {
 			t.Errorf("%+v", r)
 		}
 	}
-	if got := Ratios(run, "nobody", 0.95); len(got) != 0 {
+	if got := Ratios(Summaries(run), "nobody", 0.95); len(got) != 0 {
 		t.Errorf("ratios to an engine that was not run: %v", got)
 	}
-	if got := Ratios(sample(), "cordwood", 0.95); len(got) == 0 || got[0].Engine != "pebble" || got[0].Metric != "rate" {
+	if got := Ratios(Summaries(sample()), "cordwood", 0.95); len(got) == 0 || got[0].Engine != "pebble" || got[0].Metric != "rate" {
 		t.Errorf("the first of the sample: %+v", got[:1])
 	}
 }

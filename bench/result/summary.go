@@ -53,16 +53,6 @@ func (s Stat) Spread() float64 {
 	return (s.Max - s.Min) / s.Median
 }
 
-// Latency is the latencies of a scope in all rounds. The histogram is the
-// caller's.
-func (s *Summary) Latency(scope string) Histogram {
-	var all Histogram
-	for _, p := range s.Phases {
-		all.Merge(p.Latency(scope))
-	}
-	return all
-}
-
 // Summaries sums up the rounds of a run: sets in the order of the header, workloads
 // as they were run first, engines in the order of the header.
 func Summaries(run *Run) []Summary {

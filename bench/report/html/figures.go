@@ -70,7 +70,7 @@ func (b *book) compare(summaries []result.Summary, engines map[string]int) {
 	}
 	b.ratios = make([][]ratio, len(b.engines))
 	for i, baseline := range b.engines {
-		for _, r := range result.RatiosOf(summaries, baseline.Name, confidence) {
+		for _, r := range result.Ratios(summaries, baseline.Name, confidence) {
 			column, ok := columns[r.Metric]
 			if !ok || r.Engine == baseline.Name || !(r.Mean > 0) {
 				continue
