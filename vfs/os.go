@@ -128,7 +128,7 @@ func lockFile(path string, open func(string) (*os.File, error), exclusive bool) 
 		if err == nil {
 			var held iofs.FileInfo
 			if held, err = f.Stat(); err == nil && os.SameFile(named, held) {
-				return f, nil
+				return &heldLock{f}, nil
 			}
 		}
 		if cerr := f.Close(); cerr != nil {
@@ -140,6 +140,14 @@ func lockFile(path string, open func(string) (*os.File, error), exclusive bool) 
 	}
 	return nil, fmt.Errorf("vfs: lock %s: the file keeps being replaced", path)
 }
+
+// heldLock is a lock file that is locked.
+type heldLock struct{ f *os.File }
+
+// Close gives the lock up before it closes the file: a child that this process
+// is starting has a copy of the descriptor until its program is loaded, and
+// would keep the lock for so long.
+func (l *heldLock) Close() error { return errors.Join(unlockHandle(l.f), l.f.Close()) }
 
 // openLockFile opens path, creating it if it can. On read-only media an
 // existing file will do: a lock needs no write.

@@ -55,6 +55,19 @@ func lockHandle(f *os.File, exclusive bool) error {
 	return err
 }
 
+// unlockHandle gives a flock up for every descriptor of the open file.
+func unlockHandle(f *os.File) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var unlockErr error
+	err = conn.Control(func(fd uintptr) {
+		unlockErr = retryEINTR(func() error { return unix.Flock(int(fd), unix.LOCK_UN) })
+	})
+	return errors.Join(err, unlockErr)
+}
+
 func syncDir(dir string) error {
 	d, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {

@@ -70,6 +70,9 @@ func lockHandle(f *os.File, exclusive bool) error {
 	return err
 }
 
+// unlockHandle does nothing: handles are not handed to children.
+func unlockHandle(*os.File) error { return nil }
+
 // syncDir does nothing: a directory cannot be flushed on Windows. NTFS logs
 // its names, and FlushFileBuffers of a file writes the log up to then.
 func syncDir(dir string) error {
