@@ -1,329 +1,340 @@
 package process
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
-	"slices"
-	"strconv"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/internal/testkit"
+	"github.com/cordwood-db/cordwood/vfs"
 )
+
+// moment is what a child is doing when it is killed.
+type moment int
 
 const (
-	writers     = 8
-	batchKeys   = 3
-	batchesKept = 60 // each writer deletes its older ones
+	atWork       moment = iota // at any time
+	atOpen                     // while it opens the store, mostly one that was killed before
+	atClose                    // while it closes the store under its writers
+	atCheckpoint               // while it makes a checkpoint
+	moments
 )
 
-func counterKey(w int) []byte { return fmt.Appendf(nil, "counter/%d", w) }
-
-func batchKey(w, n, i int) []byte { return fmt.Appendf(nil, "batch/%d/%08d/%d", w, n, i) }
-
-// batchValue is a value that says where it belongs; every third is large.
-func batchValue(w, n, i int) []byte {
-	v := fmt.Appendf(nil, "%d/%d/%d:", w, n, i)
-	if (n+i)%3 == 0 {
-		v = append(v, strings.Repeat(strconv.Itoa(n%10), 600+n%1500)...)
-	}
-	return v
+func (m moment) String() string {
+	return [...]string{"at work", "at open", "at close", "at a checkpoint"}[m]
 }
 
-// keyspaces opens those that the keys of a batch go to, in turn.
-func keyspaces(store *db.DB) ([]*db.Keyspace, error) {
-	one, err := store.Keyspace("one", &db.KeyspaceOptions{ValueThreshold: 1000})
-	if err != nil {
-		return nil, err
-	}
-	two, err := store.Keyspace("two", &db.KeyspaceOptions{ValueThreshold: -1, BlockBytes: 500})
-	return []*db.Keyspace{store.Default(), one, two}, err
-}
+// patience is how long a child may take for what it is waited for: much longer
+// than it does, on any machine.
+const patience = 2 * time.Minute
 
-// writersChild commits batches from eight goroutines, and makes and drops
-// keyspaces in another, until it is killed. Each commit that returned is
-// acknowledged on standard output.
-func writersChild(dir string) error {
-	store, err := db.Open(dir, options())
-	if err != nil {
-		return err
-	}
-	spaces, err := keyspaces(store)
-	if err != nil {
-		return err
-	}
+func TestKilledProcessLosesNothingItAcknowledged(t *testing.T) {
+	budget := testkit.Amount{Short: 6, Normal: 24, CI: 200, Full: 10_000}.Budget(t)
+	seed := testkit.Seed(t)
+	var kills, lives, steps atomic.Int64
+	defer func() {
+		testkit.Count(t, "kills", int(kills.Load()))
+		t.Logf("%d stores, %d steps", lives.Load(), steps.Load())
+	}()
 	var wg sync.WaitGroup
-	errs := make([]error, writers+1)
-	for w := range writers {
-		wg.Go(func() { errs[w] = writeBatches(store, spaces, w) })
+	const lanes = 2 // at once, each with a store of its own
+	for range lanes {
+		wg.Go(func() {
+			for budget.More(int(kills.Load())) && !t.Failed() {
+				s := seed + uint64(lives.Add(1)) - 1
+				made, err := killOneStore(storeRoot(t, s), s, func() bool { return budget.More(int(kills.Add(1))) })
+				if err != nil {
+					t.Errorf("%s=%d: %v", testkit.SeedEnv, s, err)
+				}
+				steps.Add(int64(made))
+			}
+		})
 	}
-	wg.Go(func() { errs[writers] = changeKeyspaces(store) })
 	wg.Wait()
-	return errors.Join(errs...)
 }
 
-// changed is the keyspace that change number n makes if n is even, and drops if
-// not.
-func changed(n int) string { return fmt.Sprintf("changing/%d", n/2) }
-
-// isChanged is the number of the last change that a store shows, at least from.
-func isChanged(store *db.DB, from int) (int, error) {
-	names := slices.DeleteFunc(store.Keyspaces(), func(name string) bool { return name == "one" || name == "two" })
-	for n := from; n <= from+1; n++ {
-		if n%2 == 0 && slices.Equal(names, []string{changed(n)}) || n%2 != 0 && len(names) == 0 {
-			return n, nil
-		}
+// storeRoot is a new directory: for every other seed one in memory, where there
+// is such a file system with room enough. There a sync takes no time, and more
+// happens between two kills.
+func storeRoot(t *testing.T, seed uint64) string {
+	const memory = "/dev/shm"
+	if free, err := vfs.OS().Free(memory); seed%2 != 0 || err != nil || free < 16*diskMax {
+		return t.TempDir()
 	}
-	return 0, fmt.Errorf("keyspaces %q, after change %d", names, from)
+	dir, err := os.MkdirTemp(memory, "cordwood-test")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
-func changeKeyspaces(store *db.DB) error {
-	n := -1
-	for _, name := range store.Keyspaces() {
-		if _, err := fmt.Sscanf(name, "changing/%d", &n); err == nil {
-			n *= 2
+// killsOfAStore is how often the owner of one store is killed, at most.
+const killsOfAStore = 40
+
+// killOneStore kills owners of a store again and again, all as the seed says,
+// until more says no. It counts their steps.
+func killOneStore(root string, seed uint64, more func() bool) (steps int, err error) {
+	r := rand.New(rand.NewPCG(seed, 0))
+	l := newLife(root, seed)
+	defer func() {
+		for _, n := range l.known.acked {
+			steps += n + 1
+		}
+		if err == nil {
+			err = os.RemoveAll(root) // now, since a soak goes on for long
+		}
+	}()
+	unchecked := 0
+	for kill := range killsOfAStore {
+		m := moment(r.IntN(int(moments) + 2))
+		if m >= moments {
+			m = atWork
+		}
+		last := !more() || kill == killsOfAStore-1
+		if err := l.killOne(r, m); err != nil {
+			return 0, fmt.Errorf("kill %d, %v: %w", kill, m, err)
+		}
+		// A child that finds the store as another left it has to recover it.
+		if unchecked++; !last && unchecked < 4 && r.IntN(2) == 0 {
+			continue
+		}
+		unchecked = 0
+		if err := l.check(); err != nil {
+			return 0, fmt.Errorf("after kill %d, %v, options %+v: %w", kill, m, drawOptions(seed), err)
+		}
+		if last {
 			break
 		}
 	}
-	if n < 0 { // the last one that was made is dropped
-		last, err := counter(store, writers)
-		if err != nil {
-			return err
-		}
-		n = last | 1
-	}
-	for n++; ; n++ {
-		if n%2 != 0 {
-			if err := store.DropKeyspace(changed(n)); err != nil {
-				return err
-			}
-		} else if err := makeKeyspace(store, n); err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintf(os.Stdout, "%d %d\n", writers, n); err != nil {
-			return err
-		}
-	}
+	return 0, nil
 }
 
-// makeKeyspace carries out an even change and lets the keyspace hold something.
-// The number is noted when it is there, so that it is known after the drop.
-func makeKeyspace(store *db.DB, n int) error {
-	ks, err := store.Keyspace(changed(n), nil)
-	if err != nil {
-		return err
-	}
-	b := store.NewBatch()
-	if err := b.Put(counterKey(writers), []byte(strconv.Itoa(n))); err != nil {
-		return err
-	}
-	if err := b.In(ks).Put([]byte("some"), make([]byte, 100+n%1000)); err != nil {
-		return err
-	}
-	return store.Apply(b, db.Sync)
+// life is the store of one seed, and all that is known about it outside the
+// processes that own it.
+type life struct {
+	root, dir string
+	seed      uint64
+
+	mu     sync.Mutex
+	known  known
+	marker int // number of the last one that a check has written
+
+	checkpoints []checkpoint // that were begun, since the last check
+	lastOne     int          // number of the last checkpoint
 }
 
-func writeBatches(store *db.DB, spaces []*db.Keyspace, w int) error {
-	last, err := counter(store, w)
-	if err != nil {
-		return err
-	}
-	for n := last + 1; ; n++ {
-		durability := db.NoSync
-		if w%4 == 0 {
-			durability = db.Sync
-		}
-		if err := writeBatch(store, spaces, w, n, durability); err != nil {
-			return err
-		}
-		// One write call: whole, or not there.
-		if _, err := fmt.Fprintf(os.Stdout, "%d %d\n", w, n); err != nil {
-			return err
-		}
-	}
+// checkpoint is one that a child has begun to make.
+type checkpoint struct {
+	number int
+	floor  progress // acknowledged when it was begun
+	done   bool
 }
 
-// writeBatch makes commit n of a writer: as a batch, or as a transaction that
-// counts on from what it reads.
-func writeBatch(store *db.DB, spaces []*db.Keyspace, w, n int, d db.Durability) error {
-	write := func(in func(*db.Keyspace) db.Writer) error {
-		for i := range batchKeys {
-			to := in(spaces[i%len(spaces)])
-			if err := to.Put(batchKey(w, n, i), batchValue(w, n, i)); err != nil {
-				return err
-			}
-			if err := to.Delete(batchKey(w, n-batchesKept, i)); err != nil {
-				return err
-			}
+func newLife(root string, seed uint64) *life {
+	l := &life{root: root, dir: filepath.Join(root, "store"), seed: seed, lastOne: -1}
+	l.known.init()
+	return l
+}
+
+// checkpointDir is where checkpoint n of a store goes.
+func checkpointDir(dir string, n int) string { return fmt.Sprintf("%s-checkpoint-%d", dir, n) }
+
+// start starts a child that goes on from what is known, which is handed to it
+// with its environment.
+func (l *life) start(prepare func(*exec.Cmd)) (*child, error) {
+	l.mu.Lock()
+	env := l.known.encode(l.seed, l.lastOne)
+	l.known.begun()
+	l.mu.Unlock()
+	return start("writers", l.dir, func(cmd *exec.Cmd) {
+		cmd.Env = append(cmd.Env, knownEnv+"="+env)
+		if prepare != nil {
+			prepare(cmd)
 		}
-		return in(spaces[0]).Put(counterKey(w), []byte(strconv.Itoa(n)))
-	}
-	if w%2 == 0 {
-		b := store.NewBatch()
-		if err := write(b.In); err != nil {
-			return err
-		}
-		return store.Apply(b, d)
-	}
-	return store.UpdateWith(context.Background(), db.TxOptions{Durability: d}, func(tx *db.Tx) error {
-		last, err := counter(tx, w)
-		if err != nil || last != n-1 {
-			return fmt.Errorf("batch %d comes after %d, %w", n, last, err)
-		}
-		return write(func(ks *db.Keyspace) db.Writer { return tx.In(ks) })
 	})
 }
 
-// counter is the number of the writer's last batch, -1 before the first.
-func counter(store db.Reader, w int) (int, error) {
-	v, err := store.Get(counterKey(w))
-	if errors.Is(err, db.ErrNotFound) {
-		return -1, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(string(v))
-}
-
-func TestKilledProcessLosesNothingItAcknowledged(t *testing.T) {
-	kills := 20
-	if testing.Short() {
-		kills = 4
-	}
-	if os.Getenv("CORDWOOD_CI") != "" {
-		kills = 200
-	}
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
-	dir := t.TempDir()
-	acked := make([]int, writers+1)
-	for w := range acked {
-		acked[w] = -1
-	}
-	total := 0
-	for kill := range kills {
-		c := startChild(t, "writers", dir, nil)
-		if kill%7 == 3 { // while it recovers, or just after
-			time.Sleep(time.Duration(r.IntN(30)) * time.Millisecond)
-		} else {
-			acknowledge(t, c.line(), acked)
-			time.Sleep(time.Duration(r.IntN(400)) * time.Millisecond)
-		}
-		if err := c.cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		for c.out.Scan() {
-			acknowledge(t, c.out.Text(), acked)
-			total++
-		}
-		_ = c.cmd.Wait() // it was killed
-		if c.err.Len() > 0 {
-			t.Fatalf("kill %d: the child says %s", kill, c.err.String())
-		}
-		if err := checkKilled(dir, acked); err != nil {
-			t.Fatalf("after kill %d: %v", kill, err)
-		}
-	}
-	t.Logf("%d kills, %d acknowledged batches", kills, total)
-}
-
-// acknowledge notes what a line of a child's output says.
-func acknowledge(t *testing.T, line string, acked []int) {
-	t.Helper()
-	var w, n int
-	if _, err := fmt.Sscanf(line, "%d %d", &w, &n); err != nil {
-		t.Fatalf("acknowledgement %q: %v", line, err)
-	}
-	acked[w] = max(acked[w], n)
-}
-
-// checkKilled opens the store and compares it with what was acknowledged, which
-// it brings up to date: a commit may have been made and not acknowledged.
-func checkKilled(dir string, acked []int) error {
-	store, err := db.Open(dir, options())
+// killOne starts a child and kills it at some moment.
+func (l *life) killOne(r *rand.Rand, m moment) error {
+	c, err := l.start(nil)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	n, err := isChanged(store, acked[writers])
-	if err != nil {
+	defer c.kill()
+	said := make(chan string, 16) // more than a child says that is no acknowledgement
+	read := make(chan error, 1)
+	go func() { read <- l.listen(c, said) }()
+	if err := l.awaitMoment(r, c, m, said); err != nil {
+		c.kill()
+		return errors.Join(err, <-read, c.complaint())
+	}
+	if err := c.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	acked[writers] = n
-	keys, err := checkBatches(store, acked[:writers])
-	if err != nil {
-		return err
-	}
-	if err := countKeys(store, keys); err != nil {
-		return err
-	}
-	return store.Close()
+	err = <-read // all of it, before Wait closes the pipe
+	_ = c.cmd.Wait()
+	return errors.Join(err, c.complaint())
 }
 
-// checkBatches compares what the writers wrote with what was acknowledged, and
-// says how many keys that is.
-func checkBatches(store *db.DB, acked []int) (keys int, err error) {
-	spaces, err := keyspaces(store)
-	if err != nil {
-		return 0, err
+// awaitMoment waits until the child is at m, and for some time more.
+func (l *life) awaitMoment(r *rand.Rand, c *child, m moment, said <-chan string) error {
+	pause := func(most time.Duration) { time.Sleep(time.Duration(r.Int64N(int64(most)))) }
+	if err := await(said, sayOpening); err != nil {
+		return err
 	}
-	for w := range acked {
-		n, err := counter(store, w)
+	if m == atOpen {
+		pause(12 * time.Millisecond)
+		return nil
+	}
+	if err := await(said, sayOpen); err != nil {
+		return err
+	}
+	switch m {
+	case atCheckpoint:
+		if err := await(said, sayCheckpoint); err != nil {
+			return err
+		}
+		pause(8 * time.Millisecond)
+		return nil
+	case atClose:
+		pause(100 * time.Millisecond)
+		if err := c.stdin.Close(); err != nil {
+			return err
+		}
+		if err := await(said, sayClosing); err != nil {
+			return err
+		}
+		pause(15 * time.Millisecond)
+		return nil
+	}
+	pause(300 * time.Millisecond)
+	return nil
+}
+
+// await waits for the child to say something.
+func await(said <-chan string, what string) error {
+	timeout := time.After(patience)
+	for {
+		select {
+		case line, ok := <-said:
+			if !ok {
+				return fmt.Errorf("the child has ended without %q", what)
+			}
+			if line == what {
+				return nil
+			}
+		case <-timeout:
+			return fmt.Errorf("the child does not say %q", what)
+		}
+	}
+}
+
+// listen takes in everything that the child prints, until it is dead. What is
+// no acknowledgement goes to said.
+func (l *life) listen(c *child, said chan<- string) error {
+	defer close(said)
+	for c.out.Scan() {
+		line := c.out.Text()
+		l.mu.Lock()
+		other, err := l.note(line)
+		l.mu.Unlock()
 		if err != nil {
-			return 0, err
+			return err
 		}
-		if n < acked[w] || n > acked[w]+1 {
-			return 0, fmt.Errorf("writer %d: batch %d is the last, %d was acknowledged", w, n, acked[w])
-		}
-		acked[w] = n
-		for at := max(0, n-batchesKept+1); at <= n; at++ {
-			for i := range batchKeys {
-				got, err := spaces[i%len(spaces)].Get(batchKey(w, at, i))
-				if err != nil || string(got) != string(batchValue(w, at, i)) {
-					return 0, fmt.Errorf("batch %d of writer %d, of %d: %d bytes, %w", at, w, n, len(got), err)
-				}
-				keys++
+		if other {
+			select {
+			case said <- line:
+			default: // nobody waits for it any more
 			}
 		}
-		if n >= 0 {
-			keys++
-		}
 	}
-	return keys, nil
+	return c.out.Err()
 }
 
-// countKeys counts the keys that there should be, in all keyspaces but one.
-func countKeys(store *db.DB, keys int) error {
-	spaces, err := keyspaces(store)
+// note takes in a line: it is in the pipe, so the child has done it.
+func (l *life) note(line string) (other bool, err error) {
+	word, rest, _ := strings.Cut(line, " ")
+	switch word {
+	case "ack":
+		return false, l.known.acknowledge(rest)
+	case "number":
+		return false, l.known.numbers.give(rest)
+	case "feed":
+		return false, l.known.feed.deliver(rest)
+	case sayCheckpoint:
+		l.lastOne++
+		l.checkpoints = append(l.checkpoints, checkpoint{number: l.lastOne, floor: l.known.acked})
+		return true, nil
+	case "checkpointed":
+		l.checkpoints[len(l.checkpoints)-1].done = true
+		return false, nil
+	}
+	return true, nil
+}
+
+// check opens the store and compares it, its feed, its sequence and its
+// checkpoints with what is known.
+func (l *life) check() (err error) {
+	store, err := db.Open(l.dir, drawOptions(l.seed))
 	if err != nil {
 		return err
 	}
-	if ok, err := store.Has(counterKey(writers)); err != nil {
+	defer func() { err = errors.Join(err, store.Close()) }()
+	at, err := checkStore(store, l.known.acked, l.known.ceiling(), false)
+	if err != nil {
 		return err
-	} else if ok {
-		keys++
 	}
-	found := 0
-	for _, ks := range spaces {
-		for item, err := range ks.Scan(db.All()) {
-			if err != nil {
-				return err
-			}
-			if _, err := item.Value(); err != nil {
-				return err
-			}
-			found++
+	l.known.settle(at)
+	if err := l.known.numbers.check(store); err != nil {
+		return err
+	}
+	l.marker++
+	if err := l.known.feed.catchUp(store, l.marker, at); err != nil {
+		return err
+	}
+	for _, c := range l.checkpoints {
+		if err := l.checkCheckpoint(c); err != nil {
+			return fmt.Errorf("checkpoint %d, done: %v: %w", c.number, c.done, err)
 		}
 	}
-	if found != keys {
-		return fmt.Errorf("%d keys, want %d", found, keys)
+	l.checkpoints = l.checkpoints[:0]
+	if n := dirBytes(l.dir); n > diskMax {
+		return fmt.Errorf("%d bytes on disk", n)
 	}
 	return nil
+}
+
+// diskMax is what a store may take on disk: it holds some hundred KiB, and as
+// much log as feeds may want.
+const diskMax = 2*feedBytes + 64<<20
+
+// checkCheckpoint opens a checkpoint, which has everything from before it was
+// begun; or which is none, if its maker was killed.
+func (l *life) checkCheckpoint(c checkpoint) (err error) {
+	dir := checkpointDir(l.dir, c.number)
+	defer os.RemoveAll(dir)
+	o := drawOptions(l.seed)
+	o.MustExist = true
+	store, err := db.Open(dir, o)
+	var missing *db.MissingFileError
+	if !c.done && (errors.Is(err, fs.ErrNotExist) || errors.As(err, &missing)) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	_, err = checkStore(store, c.floor, l.known.acked, true)
+	return err
 }

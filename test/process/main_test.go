@@ -42,9 +42,19 @@ type child struct {
 // startChild starts a process in a role on dir. prepare may change the command.
 func startChild(t *testing.T, role, dir string, prepare func(*exec.Cmd)) *child {
 	t.Helper()
-	self, err := os.Executable()
+	c, err := start(role, dir, prepare)
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(c.kill)
+	return c
+}
+
+// start is startChild without a test to end it.
+func start(role, dir string, prepare func(*exec.Cmd)) (*child, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
 	}
 	c := &child{cmd: exec.Command(self, dir)}
 	c.cmd.Env = append(os.Environ(), childEnv+"="+role)
@@ -54,18 +64,14 @@ func startChild(t *testing.T, role, dir string, prepare func(*exec.Cmd)) *child 
 	}
 	stdin, err := c.cmd.StdinPipe()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	stdout, err := c.cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	c.stdin, c.out = stdin, bufio.NewScanner(stdout)
-	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.kill)
-	return c
+	return c, c.cmd.Start()
 }
 
 // kill ends the process at whatever it is doing, if it has not ended yet.
