@@ -7,16 +7,15 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"testing"
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/compress"
 	"github.com/cordwood-db/cordwood/internal/iterator"
 	"github.com/cordwood-db/cordwood/internal/rangedel"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/manifest"
 	"github.com/cordwood-db/cordwood/sstable"
 	"github.com/cordwood-db/cordwood/vfs"
@@ -408,21 +407,16 @@ func (tr *tree) step(jobs *[]job) {
 
 func TestRandomHistoriesReadTheSameAfterCompaction(t *testing.T) {
 	const steps = 120
-	seeds := 24 // COMPACTION_SEEDS=5000 for a long run
-	if s := os.Getenv("COMPACTION_SEEDS"); s != "" {
-		seeds, _ = strconv.Atoi(s)
-	} else if testing.Short() {
-		seeds = 8
-	}
+	budget, first := testkit.Amount{Short: 8, Normal: 24, CI: 24, Full: 5000}.Budget(t), testkit.FirstSeed(t)
 	reasons := map[string]int{}
 	var verdicts [Change + 1]uint64
-	for seed := range seeds {
+	for seed := first - 1; budget.More(int(seed-first)+1) && !t.Failed(); seed++ {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
-			tr := newTree(t, uint64(seed))
+			tr := newTree(t, seed)
 			if seed%4 > 0 {
 				tr.env.Merge = concatOperator{combines: seed%4 == 2, failOn: []byte{0, 0, 0, '7'}[seed%4]}
 			}
-			tr.filters = seed / 4 % 3
+			tr.filters = int(seed / 4 % 3)
 			var jobs []job
 			for i := range steps {
 				before := len(jobs)
@@ -447,6 +441,11 @@ func TestRandomHistoriesReadTheSameAfterCompaction(t *testing.T) {
 		})
 	}
 	t.Log(reasons, "filters kept, dropped, changed", verdicts)
+	done := 0
+	for _, n := range reasons {
+		done += n
+	}
+	testkit.Count(t, "compactions", done)
 }
 
 // drop drops the keyspace: all that its tables referred to is garbage then.

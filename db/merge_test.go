@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -48,24 +47,10 @@ func operatorCases() []operatorCase {
 	}
 }
 
-// testSeed is the seed of a random test: CORDWOOD_SEED, or a new one.
-func testSeed(t *testing.T) uint64 {
-	t.Helper()
-	seed := rand.Uint64()
-	if s := os.Getenv("CORDWOOD_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("CORDWOOD_SEED=%d", seed)
-	return seed
-}
-
 // Compaction may combine any neighbours, in any order and any number of times,
 // and merge what is left into a base at any time: no reader may see it.
 func TestMergingInAnyStepsGivesWhatMergingAtOnceGives(t *testing.T) {
-	rng := rand.New(rand.NewPCG(testSeed(t), 1))
+	rng := rand.New(rand.NewPCG(testkit.Seed(t), 1))
 	key, prefix := []byte("key"), []byte("before:")
 	for _, c := range operatorCases() {
 		t.Run(c.op.Name(), func(t *testing.T) {
@@ -110,7 +95,7 @@ func TestMergingInAnyStepsGivesWhatMergingAtOnceGives(t *testing.T) {
 }
 
 func TestOperatorsLeaveTheirArgumentsAlone(t *testing.T) {
-	rng := rand.New(rand.NewPCG(testSeed(t), 2))
+	rng := rand.New(rand.NewPCG(testkit.Seed(t), 2))
 	for _, c := range operatorCases() {
 		for range 200 {
 			a, b, base := c.operand(rng), c.operand(rng), c.operand(rng)
@@ -164,7 +149,7 @@ func TestOperatorsRefuseWhatIsNotTheirs(t *testing.T) {
 }
 
 func TestASetOfMembersComesBack(t *testing.T) {
-	rng := rand.New(rand.NewPCG(testSeed(t), 3))
+	rng := rand.New(rand.NewPCG(testkit.Seed(t), 3))
 	for range 500 {
 		want := make(map[string]bool)
 		var members [][]byte
@@ -197,7 +182,7 @@ func TestASetOfMembersComesBack(t *testing.T) {
 // A store's answers do not depend on what has been flushed or compacted.
 func TestMergedValuesAreTheSameWhereverTheOperandsLie(t *testing.T) {
 	ctx := context.Background()
-	rng := rand.New(rand.NewPCG(testSeed(t), 4))
+	rng := rand.New(rand.NewPCG(testkit.Seed(t), 4))
 	for _, c := range operatorCases() {
 		t.Run(c.op.Name(), func(t *testing.T) {
 			store := openMem(t, vfs.NewMem(), Options{Merge: c.op})

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/invariants"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -277,16 +277,24 @@ func images(mem *vfs.Mem, rng *rand.Rand, check func(*vfs.Mem, string)) {
 
 func TestCrashAtEveryOperationLeavesOldOrNewState(t *testing.T) {
 	steps, againOneIn := 30, 150
-	switch {
-	case os.Getenv("CORDWOOD_SOAK") != "":
-		steps, againOneIn = 100, 20
-	case invariants.Enabled: // slow, and there is only one goroutine here
+	if invariants.Enabled { // slow, and there is only one goroutine here
 		steps = 10
 	}
+	budget, first := testkit.Amount{Short: 1, Normal: 1, CI: 1, Full: 1000}.Budget(t), testkit.FirstSeed(t)
+	count := 0
+	for seed := first; budget.More(int(seed-first)) && !t.Failed(); seed++ {
+		count += crashEverywhere(t, steps, againOneIn, seed)
+	}
+	testkit.Count(t, "crash images of the MANIFEST", count)
+}
+
+// crashEverywhere runs a history and opens what crashes before each of its
+// operations leave. It returns how many images that were.
+func crashEverywhere(t *testing.T, steps, againOneIn int, seed uint64) (count int) {
 	mem := newMem(t)
-	g := newEngine(mem, 11)
-	rng := rand.New(rand.NewPCG(12, 12))
-	count, inside := 0, false
+	g := newEngine(mem, seed+10)
+	rng := rand.New(rand.NewPCG(seed+11, 12))
+	inside := false
 	mem.SetHook(func(op vfs.Op) error {
 		if inside || !op.Kind.Mutates() || t.Failed() {
 			return nil
@@ -311,7 +319,10 @@ func TestCrashAtEveryOperationLeavesOldOrNewState(t *testing.T) {
 	if err := g.run(steps); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d images of %d steps", count, steps)
+	if t.Failed() {
+		t.Logf("%s=%d", testkit.SeedEnv, seed)
+	}
+	return count
 }
 
 // crashAgain recovers an image and crashes at every operation of that. What

@@ -6,30 +6,12 @@ import (
 	"io"
 	iofs "io/fs"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"testing"
-)
 
-// randomSeed returns a new seed, or the one in CORDWOOD_SEED, and has a
-// failing test print it.
-func randomSeed(t testing.TB) uint64 {
-	t.Helper()
-	seed := rand.Uint64()
-	if s := os.Getenv("CORDWOOD_SEED"); s != "" {
-		var err error
-		seed, err = strconv.ParseUint(s, 10, 64)
-		must(t, err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("repeat with CORDWOOD_SEED=%d", seed)
-		}
-	})
-	return seed
-}
+	"github.com/cordwood-db/cordwood/internal/testkit"
+)
 
 // errorClass reduces an error to what must be the same on every file system.
 func errorClass(err error) string {
@@ -185,7 +167,7 @@ func TestMemBehavesLikeTheMachinesFileSystem(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has errors of its own")
 	}
-	rng := rand.New(rand.NewPCG(randomSeed(t), 0))
+	rng := rand.New(rand.NewPCG(testkit.Seed(t), 0))
 	rounds := 20
 	if testing.Short() {
 		rounds = 5

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/cordwood-db/cordwood/internal/testkit"
 )
 
 // The random crash test keeps its own books about what a crash may leave,
@@ -250,7 +252,7 @@ func (bf *bookedFile) check(data []byte) error {
 }
 
 func TestRandomCrashesLoseNothingSynced(t *testing.T) {
-	rng := rand.New(rand.NewPCG(randomSeed(t), 1))
+	rng := rand.New(rand.NewPCG(testkit.Seed(t), 1))
 	rounds := 10
 	if testing.Short() {
 		rounds = 3

@@ -2,12 +2,11 @@ package vlog
 
 import (
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"testing"
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/invariants"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -141,24 +140,19 @@ func crashRun(t *testing.T, seed uint64) int {
 }
 
 func TestWhatIsSyncedSurvivesPowerLoss(t *testing.T) {
-	runs := 12
+	amount := testkit.Amount{Short: 4, Normal: 12, CI: 12, Full: 10_000}
 	if invariants.Enabled {
-		runs = 2 // under the race detector each takes a second
+		amount.Short, amount.Normal = 2, 2 // under the race detector each takes a second
 	}
-	if s := os.Getenv("CORDWOOD_CRASH_RUNS"); s != "" {
-		var err error
-		if runs, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	budget, first := amount.Budget(t), testkit.FirstSeed(t)
 	images := 0
-	for seed := range uint64(runs) {
+	for seed := first; budget.More(int(seed - first)); seed++ {
 		images += crashRun(t, seed)
 		if t.Failed() {
-			t.Fatalf("seed %d", seed)
+			t.Fatalf("%s=%d", testkit.SeedEnv, seed)
 		}
 	}
-	t.Logf("%d images", images)
+	testkit.Count(t, "crash images of the value log", images)
 }
 
 func TestARewrittenFileIsDurableWhenFinishReturns(t *testing.T) {

@@ -266,7 +266,7 @@ func TestARewriteOfNothingIsAValidFile(t *testing.T) {
 
 func TestVeryLargeValues(t *testing.T) {
 	if testing.Short() {
-		t.Skip()
+		t.Skip("writes and reads hundreds of megabytes")
 	}
 	size := 64 << 20
 	if os.Getenv("CORDWOOD_GIGABYTE_VALUE") != "" {

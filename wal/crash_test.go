@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"testing"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -316,18 +315,11 @@ func runWorld(t testing.TB, seed uint64, steps, max int, images *int) {
 
 // TestCrashLeavesAPrefixWithEverythingSynced simulates power losses and kills
 // at every operation of random histories, and again during each recovery.
-// CORDWOOD_SOAK=n runs n times as many, from a seed that it prints.
 func TestCrashLeavesAPrefixWithEverythingSynced(t *testing.T) {
-	worlds, seed := 12, uint64(1)
-	if testing.Short() {
-		worlds = 4
-	}
-	if n, _ := strconv.Atoi(os.Getenv("CORDWOOD_SOAK")); n > 0 {
-		worlds, seed = worlds*n, rand.Uint64()
-	}
+	budget, seed := testkit.Amount{Short: 4, Normal: 12, CI: 12, Full: 10_000}.Budget(t), testkit.FirstSeed(t)
 	images := 0
-	for i := range worlds {
+	for i := 0; budget.More(i) && !t.Failed(); i++ {
 		runWorld(t, seed+uint64(i), 15, 16, &images)
 	}
-	t.Logf("%d crash images from seed %d", images, seed)
+	testkit.Count(t, "crash images of the log", images)
 }

@@ -60,7 +60,7 @@ func (t *tree) build(ctx context.Context, dir, pkg string, flags ...string) (str
 func (t *tree) jobs(ctx context.Context, s *settings) ([]job, error) {
 	var all []job
 	for _, c := range checks {
-		if !s.wants(c.name) || s.amount == "" && c.weight == 0 {
+		if !s.wants(c.name) || s.amount == "" && c.weight == 0 || s.amount == "ci" && c.layer {
 			continue
 		}
 		var flags []string

@@ -8,6 +8,7 @@ type check struct {
 	run    string // the test's name; "": all of the package
 	race   bool   // soaks run it under the race detector
 	weight int    // its share of a soak's time; 0: only with -amount
+	layer  bool   // of a layer below: what go test ./... does of it is enough for CI
 	// figures are what it reports, with the amounts of the contract.
 	figures []figure
 }
@@ -31,6 +32,14 @@ var checks = []check{
 		figures: []figure{{"kills", 200, 10_000}}},
 	{name: "isolation", module: "test/isolation", pkg: ".", run: "TestIsolationAtRandom", race: true, weight: 3,
 		figures: []figure{{"transactions", 200_000, 50_000_000}}},
+	{name: "wal", module: ".", pkg: "wal", run: "TestCrashLeavesAPrefixWithEverythingSynced", weight: 1, layer: true,
+		figures: []figure{{"crash images of the log", 0, 0}}},
+	{name: "vlog", module: ".", pkg: "vlog", run: "TestWhatIsSyncedSurvivesPowerLoss", weight: 1, layer: true,
+		figures: []figure{{"crash images of the value log", 0, 0}}},
+	{name: "manifest", module: ".", pkg: "manifest", run: "TestCrashAtEveryOperationLeavesOldOrNewState", weight: 1, layer: true,
+		figures: []figure{{"crash images of the MANIFEST", 0, 0}}},
+	{name: "compaction", module: ".", pkg: "compaction", run: "TestRandomHistoriesReadTheSameAfterCompaction", weight: 1, layer: true,
+		figures: []figure{{"compactions", 0, 0}}},
 	{name: "space", module: ".", pkg: "test/space"},
 	{name: "memory", module: ".", pkg: "test/memory"},
 }

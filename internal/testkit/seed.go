@@ -24,6 +24,16 @@ func Seed(t testing.TB) uint64 {
 	return seed
 }
 
+// FirstSeed is for tests whose cases are numbered by their seeds: 1, so that all
+// runs are alike, but the seed of the environment, or a new one, in a soak.
+func FirstSeed(t testing.TB) uint64 {
+	t.Helper()
+	if os.Getenv(SeedEnv) == "" && os.Getenv(SoakEnv) == "" {
+		return 1
+	}
+	return Seed(t)
+}
+
 // Count reports how much of a check a test has done. The name is one of
 // docs/testing.md's, such as "crash images".
 func Count(t testing.TB, name string, n int) {
