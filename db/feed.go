@@ -213,7 +213,7 @@ func (f *Feed) next(ctx context.Context) (batch FeedBatch, ok bool, err error) {
 			return batch, false, nil // in the log, and not committed yet
 		}
 		f.rest = rest
-		if err := f.gather(h.FirstSeq, ops); err != nil {
+		if err := f.gather(h, ops); err != nil {
 			return batch, false, f.undecodable(err)
 		}
 		f.after = last
@@ -244,14 +244,20 @@ func (f *Feed) undecodable(err error) error {
 }
 
 // gather collects the changes of a commit that the feed is for.
-func (f *Feed) gather(first base.SeqNum, ops []byte) error {
+func (f *Feed) gather(h base.CommitHeader, ops []byte) error {
 	clear(f.changes)
 	f.changes = f.changes[:0]
 	it := base.OpIter{B: ops}
-	for seq := first; ; seq++ {
+	for seq := h.FirstSeq; ; seq++ {
 		op, ok, err := it.Next()
-		if err != nil || !ok {
+		if err != nil {
 			return err
+		}
+		if !ok {
+			if seq-h.FirstSeq != base.SeqNum(h.Count) {
+				return errCount
+			}
+			return nil
 		}
 		if f.spaces != nil && !f.spaces[op.Keyspace] {
 			continue

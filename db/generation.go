@@ -2,6 +2,7 @@ package db
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"sync/atomic"
 
@@ -103,9 +104,13 @@ func (g *generation) unref() {
 	}
 }
 
-// apply adds the operations of one commit. Those of keyspaces that it has no
-// memtable for are handed to skip: their keyspace has been dropped.
-func (g *generation) apply(seq base.SeqNum, ops []byte, skip func(base.SeqNum, base.Op) error) error {
+// errCount is about a commit that says another number of operations than it has.
+var errCount = errors.New("count of operations is wrong")
+
+// apply adds the operations of the commit that h starts. Those of keyspaces that
+// it has no memtable for are handed to skip: their keyspace has been dropped.
+func (g *generation) apply(h base.CommitHeader, ops []byte, skip func(base.SeqNum, base.Op) error) error {
+	seq := h.FirstSeq
 	for len(ops) > 0 {
 		num, err := base.PeekKeyspace(ops)
 		if err != nil {
@@ -119,6 +124,9 @@ func (g *generation) apply(seq base.SeqNum, ops []byte, skip func(base.SeqNum, b
 		if err != nil {
 			return err
 		}
+	}
+	if seq-h.FirstSeq != base.SeqNum(h.Count) {
+		return errCount
 	}
 	g.last = max(g.last, seq-1)
 	return nil

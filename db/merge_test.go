@@ -282,21 +282,6 @@ func TestOperandsWithoutAnOperatorAreAnErrorNotAValue(t *testing.T) {
 	}
 }
 
-func FuzzUnionMembers(f *testing.F) {
-	f.Add(UnionBytes([]byte("a"), []byte("b"), nil))
-	f.Add([]byte{0x80, 0x80})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		members, err := UnionMembers(b)
-		if err != nil {
-			return
-		}
-		again, err := UnionMembers(UnionBytes(members...))
-		if err != nil || !slices.EqualFunc(again, members, bytes.Equal) {
-			t.Fatalf("%q became %q, %v", members, again, err)
-		}
-	})
-}
-
 // spoiler is an operator that fails with something else than it was given.
 type spoiler struct{ mergeFunc }
 

@@ -246,37 +246,6 @@ func TestTokensAreChecked(t *testing.T) {
 	}
 }
 
-func FuzzPageToken(f *testing.F) {
-	store, err := Open("/db", &Options{FS: vfs.NewMem()})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { store.Close() })
-	for i := range 10 {
-		if err := store.Put(pageKey(i), []byte("v")); err != nil {
-			f.Fatal(err)
-		}
-	}
-	r := Prefix([]byte("p"))
-	t := pageToken{key: pageKey(3)}
-	f.Add(t.encode(r), 3)
-	f.Add([]byte{}, 1)
-	f.Fuzz(func(t *testing.T, b []byte, limit int) {
-		p, err := ReadPage(store, r, b, limit)
-		if err != nil && !errors.Is(err, ErrInvalidToken) && !errors.Is(err, errOptions) {
-			t.Fatal(err)
-		}
-		// What follows a good header gets the hash that it needs.
-		at, err := decodePageToken((&pageToken{key: b}).encode(r), r)
-		if err != nil != (len(b) > MaxKeyBytes+1) || err == nil && !bytes.Equal(at.key, b) {
-			t.Fatalf("%q came back as %+v, %v", b, at, err)
-		}
-		if len(p.Items) > max(limit, 0) {
-			t.Fatalf("%d items of %d", len(p.Items), limit)
-		}
-	})
-}
-
 func TestAPageOfValuesTakesFewReads(t *testing.T) {
 	store, fs := separated(t, 1000)
 	defer closeDB(t, store)

@@ -100,7 +100,10 @@ type recovery struct {
 	gens   []*generation              // oldest first
 	log    wal.ReplayResult
 	seqMax base.SeqNum
-	writes bool // the WAL held operations that no table has
+	// seqLast is the last sequence number found in the log: they ascend, none
+	// is given out twice.
+	seqLast base.SeqNum
+	writes  bool // the WAL held operations that no table has
 }
 
 // findValueEnds is step 2.
@@ -321,21 +324,25 @@ func (r *recovery) replayRecord(rec wal.ReplayRecord, flushed base.SeqNum) error
 			return r.undecodable(rec, err)
 		}
 		payload = rest
-		if h.Count == 0 {
-			continue
+		if h.FirstSeq <= r.seqLast || h.Count == 0 {
+			return r.undecodable(rec, errOrder)
 		}
 		last := h.FirstSeq + base.SeqNum(h.Count) - 1
-		r.seqMax = max(r.seqMax, last)
+		r.seqLast, r.seqMax = last, max(r.seqMax, last)
 		if last <= flushed {
 			continue // commits are flushed whole
 		}
-		if err := r.generationFor(rec.Segment).apply(h.FirstSeq, ops, r.skip); err != nil {
+		if err := r.generationFor(rec.Segment).apply(h, ops, r.skip); err != nil {
 			return r.undecodable(rec, err)
 		}
 		r.writes = true
 	}
 	return nil
 }
+
+// errOrder is about a commit without operations, or with numbers that an earlier
+// one has.
+var errOrder = errors.New("sequence numbers do not ascend")
 
 // errKeyspace is about an operation of a keyspace that never was.
 var errKeyspace = errors.New("operation of an unknown keyspace")
@@ -449,9 +456,9 @@ func (r *recovery) install() {
 	// Positions that are given out before the next commit do not count the gap:
 	// it is forgotten if the store is closed without one.
 	db.visible.Store(uint64(r.seqMax))
-	w.seq = r.seqMax
+	w.seq = min(r.seqMax, seqNumLast)
 	if r.writes || r.log.Cut != nil {
-		w.seq += seqGap
+		w.seq = min(w.seq+seqGap, seqNumLast)
 	}
 	w.nextSegment = max(r.log.NextSegment, 1)
 	w.nextLSN = r.log.EndLSN

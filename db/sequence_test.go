@@ -294,18 +294,6 @@ func TestSequencesOfVersion1AreStillReadAndWritten(t *testing.T) {
 	nextIs(t, openSequence(t, store, 0), 1001)
 }
 
-func FuzzSequenceValue(f *testing.F) {
-	f.Add(encodeSequence(1))
-	f.Add(encodeSequence(math.MaxUint64))
-	f.Add([]byte("CWSQ"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		next, err := decodeSequence(b)
-		if err == nil && !bytes.Equal(encodeSequence(next), b) {
-			t.Errorf("% x is read as %d, which is written as % x", b, next, encodeSequence(next))
-		}
-	})
-}
-
 func BenchmarkSequence(b *testing.B) {
 	store, err := Open("/db", &Options{FS: vfs.NewMem()})
 	if err != nil {

@@ -193,13 +193,16 @@ func decodeSettings(b []byte) (s storedSettings, err error) {
 		case settingTTL:
 			s.ttl = time.Duration(unzigzag(value))
 		case settingBlockBytes:
-			s.blockBytes = int(value)
+			s.blockBytes = int(min(value, math.MaxInt32)) // too large, and told so
 		case settingThreshold:
 			s.threshold = int(unzigzag(value))
+			if int64(s.threshold) != unzigzag(value) {
+				return s, errSettings
+			}
 		case settingFilterBits:
 			s.filterBits = math.Float64frombits(value)
 		case settingCompression:
-			s.compression = Compression(value)
+			s.compression = Compression(min(value, math.MaxUint8)) // unknown, and told so
 		default:
 			return s, fmt.Errorf("%w: tag %d", errSettings, tag)
 		}

@@ -29,6 +29,13 @@ type writer struct {
 	admitted []*commit.Request // memory for a group without those refused
 }
 
+// seqNumLast is the last sequence number that a commit may have. No store gets
+// there by writing; a forged one may begin there.
+const seqNumLast = base.SeqNumMax - 1
+
+// errSequenceNumbers makes a store read-only that has no number for a commit.
+var errSequenceNumbers = errors.New("cordwood: sequence numbers are used up")
+
 // embedBytesMax is how many bytes of large values of a synced group go into
 // the WAL instead of the value log. One file to sync is so much cheaper than
 // two that writing such values again, at the flush, pays.
@@ -96,6 +103,9 @@ func (db *DB) writeGroupLogs(group []*commit.Request) error {
 	separated := false
 	for _, r := range group {
 		q := r.Batch.(*request)
+		if base.SeqNum(q.batch.count) > seqNumLast-w.seq {
+			return errSequenceNumbers
+		}
 		q.first, q.last = w.seq+1, w.seq+base.SeqNum(q.batch.count)
 		w.seq = q.last
 		split, err := db.encode(q, embed)
@@ -269,7 +279,7 @@ func (db *DB) applyGroup() {
 	for rest := db.w.buf; len(rest) > 0; {
 		h, ops, next, err := base.DecodeCommit(rest)
 		if err == nil {
-			err = db.w.gen.apply(h.FirstSeq, ops, func(base.SeqNum, base.Op) error { return errForeignKeyspace })
+			err = db.w.gen.apply(h, ops, func(base.SeqNum, base.Op) error { return errForeignKeyspace })
 		}
 		if err != nil {
 			// The bytes are those that encode has just made, for keyspaces
