@@ -9,6 +9,7 @@ import (
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/record"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -18,7 +19,9 @@ func FuzzDecodeEdit(f *testing.F) {
 	f.Add((&Edit{Discards: map[base.FileNum]uint64{1: 2}}).Encode(nil))
 	f.Add(tagged(0x51, 1, 2, 3))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		e, err := DecodeEdit(b)
+		var e *Edit
+		var err error
+		testkit.Bounded(t, len(b), func() { e, err = DecodeEdit(b) })
 		if err != nil {
 			return
 		}
@@ -81,17 +84,51 @@ func FuzzLoadRecords(f *testing.F) {
 	four := &Edit{KeyspacesDropped: []uint32{2}, KeyspacesAdded: []Keyspace{{Num: 9, Name: "a"}}, KeyspacesRemoved: []uint32{3}}
 	five := &Edit{Deleted: []DeletedTable{{1, 5}}, KeyspacesRemoved: []uint32{2}}
 	f.Add(slices.Concat(framed(recordSnapshot, three), framed(recordEdit, four), framed(recordEdit, five)))
-	f.Fuzz(func(t *testing.T, b []byte) { loadAndGoOn(t, frame(t, b)) })
+	f.Fuzz(func(t *testing.T, b []byte) {
+		mem := frame(t, b)
+		testkit.Bounded(t, len(b), func() { loadAndGoOn(t, mem) })
+	})
 }
 
-// FuzzLoadFiles loads arbitrary bytes as CURRENT and MANIFEST.
+// FuzzMarker gives text the checksum of a CURRENT.
+func FuzzMarker(f *testing.F) {
+	body := func(m marker) []byte {
+		b := m.encode()
+		return b[:len(b)-currentCRCBytes]
+	}
+	f.Add(body(marker{manifest: 12, id: 0x0123456789abcdef}))
+	f.Add(body(marker{manifest: 1 << 40, id: 1}))
+	f.Add([]byte(currentMagic + "format 2\nanything"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		testkit.Bounded(t, len(text), func() {
+			for _, b := range [][]byte{text, sealMarker(text[:len(text):len(text)])} {
+				m, err := decodeMarker(b)
+				if err == nil && string(m.encode()) != string(b) {
+					t.Fatalf("%q is read as %+v, which is written as %q", b, m, m.encode())
+				}
+				if err != nil && !typed(err) {
+					t.Fatalf("untyped error: %v", err)
+				}
+			}
+		})
+	})
+}
+
+// FuzzLoadFiles loads arbitrary bytes as CURRENT and MANIFEST, with the right
+// checksums where the input says so.
 func FuzzLoadFiles(f *testing.F) {
 	mem, manifest, _ := damageDatabase(f)
-	f.Add(readFile(f, mem, base.CurrentName), readFile(f, mem, manifest))
-	f.Add([]byte{}, []byte{})
-	f.Fuzz(func(t *testing.T, current, log []byte) {
+	f.Add(readFile(f, mem, base.CurrentName), readFile(f, mem, manifest), false)
+	f.Add(readFile(f, mem, base.CurrentName), readFile(f, mem, manifest), true)
+	f.Add([]byte{}, []byte{}, false)
+	f.Fuzz(func(t *testing.T, current, log []byte, reseal bool) {
 		if len(current) > 2*currentBytesMax || len(log) > 1<<16 {
 			t.Skip("more of the same")
+		}
+		if reseal {
+			current = sealMarker(bytes.Clone(current[:max(len(current)-currentCRCBytes, 0)]))
+			log = bytes.Clone(log)
+			testkit.ResealRecords(log)
 		}
 		mem := newMem(t)
 		name := "MANIFEST-000001"
@@ -104,7 +141,7 @@ func FuzzLoadFiles(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		loadAndGoOn(t, mem)
+		testkit.Bounded(t, len(current)+len(log), func() { loadAndGoOn(t, mem) })
 	})
 }
 

@@ -357,24 +357,6 @@ func TestLongStringsWithEscapesSurvive(t *testing.T) {
 	}
 }
 
-func FuzzTuple(f *testing.F) {
-	for i := range uint64(20) {
-		f.Add(encodeTuple(f, randomTuple(rand.New(rand.NewPCG(i, 0)), 1)))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		strict(t, b)
-		pair := NewTuple2(String{}, NewTuple2(Bytes{}, Float64{}))
-		if v, err := pair.Decode(b); err == nil {
-			if again, err := pair.Append(nil, v); err != nil || !bytes.Equal(again, b) {
-				t.Fatalf("% x decodes to %v, which encodes to % x, %v", b, v, again, err)
-			}
-			if _, err := DecodeTuple(b); err != nil {
-				t.Fatalf("% x is a Tuple2, but not a Tuple: %v", b, err)
-			}
-		}
-	})
-}
-
 func ExampleTuple() {
 	key, err := Tuple{"order", uint64(7), nil}.Append(nil)
 	if err != nil {

@@ -256,14 +256,3 @@ func TestFaultScriptErrorsSayWhereAndWhat(t *testing.T) {
 		}
 	}
 }
-
-func FuzzFaultScript(f *testing.F) {
-	f.Add("write *.wal 3rd ENOSPC sticky")
-	f.Add("create,rename CURRENT* EIO short # x\nany * every delay=1ms")
-	f.Fuzz(func(t *testing.T, script string) {
-		decide, err := ParseFaults(script)
-		if err == nil {
-			decide(Op{Kind: OpWrite, Path: "/db/1.wal"})
-		}
-	})
-}

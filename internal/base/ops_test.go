@@ -128,39 +128,3 @@ func TestPayloadSplitsAsItWasJoined(t *testing.T) {
 		t.Fatal(expiry, value, err)
 	}
 }
-
-func FuzzDecodeCommit(f *testing.F) {
-	_, enc := sample()
-	f.Add(enc)
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		h, ops, rest, err := DecodeCommit(b)
-		if err != nil {
-			return
-		}
-		if CommitHeaderLen+len(ops)+len(rest) != len(b) || uint64(len(ops)) != h.OpsLen {
-			t.Fatalf("%d bytes split into %d and %d", len(b), len(ops), len(rest))
-		}
-		var again []byte
-		it := OpIter{B: ops}
-		for {
-			peeked, peekErr := PeekKeyspace(it.B)
-			op, ok, err := it.Next()
-			if err != nil {
-				return
-			}
-			if !ok {
-				break
-			}
-			if peekErr != nil || peeked != op.Keyspace {
-				t.Fatalf("keyspace %d was peeked as %d, %v", op.Keyspace, peeked, peekErr)
-			}
-			again = AppendOp(again, op)
-			_, _, _ = SplitPayload(op.Kind, op.Payload)
-			_, _ = DecodePointer(op.Payload)
-		}
-		if len(again) > len(ops) {
-			t.Fatalf("%d bytes of operations encode to %d", len(ops), len(again))
-		}
-	})
-}

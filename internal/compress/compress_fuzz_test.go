@@ -3,7 +3,12 @@ package compress
 import (
 	"bytes"
 	"testing"
+
+	"github.com/cordwood-db/cordwood/internal/testkit"
 )
+
+// decompressBound: a decoder keeps tables and a window, whatever it reads.
+var decompressBound = testkit.Bound{PerByte: 64, Fixed: 4 << 20}
 
 // FuzzDecompress: any bytes give an error or at most sizeMax bytes.
 func FuzzDecompress(f *testing.F) {
@@ -17,7 +22,9 @@ func FuzzDecompress(f *testing.F) {
 	const sizeMax = 100_000
 	f.Fuzz(func(t *testing.T, src []byte, kind byte) {
 		c := NewCodec()
-		dec, err := c.Decompress(nil, src, Kind(kind), sizeMax)
+		var dec []byte
+		var err error
+		decompressBound.Run(t, len(src), func() { dec, err = c.Decompress(nil, src, Kind(kind), sizeMax) })
 		if len(dec) > sizeMax || err != nil && len(dec) != 0 {
 			t.Fatalf("%d bytes, %v", len(dec), err)
 		}
