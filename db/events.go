@@ -61,7 +61,7 @@ type BackgroundError struct{ Err error }
 
 // Leak says that Close met something that was left open.
 type Leak struct {
-	What  string // "cursor", "snapshot" or "transaction"
+	What  string // "cursor", "snapshot", "transaction" or "feed"
 	Where string // the stack that opened it
 }
 

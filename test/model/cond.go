@@ -16,14 +16,14 @@ func (r *run) conditional() error {
 		return err
 	}
 	key := r.key()
-	have, ok := r.want[s.id].get(string(key), r.now)
+	have, ok := r.want.of(s).get(string(key), r.now)
 	if !ok {
 		have = nil
 	} else if have == nil {
 		have = []byte{}
 	}
 	put := write{in: s, now: r.now, op: 'p', key: key, value: r.valueFor(s.op), ttl: s.ttl}
-	switch n := r.rand.IntN(5); {
+	switch n := r.draw.IntN(5); {
 	case n < 2:
 		return r.putIfAbsent(put, have, n == 0)
 	case n == 2:
@@ -34,8 +34,7 @@ func (r *run) conditional() error {
 		if err := same(key, got, err, have, ok); err != nil || !ok {
 			return err
 		}
-		r.committed([]write{{in: s, now: r.now, op: 'd', key: key}}, false)
-		return nil
+		return r.committed([]write{{in: s, now: r.now, op: 'd', key: key}}, r.syncs(db.DefaultDurability))
 	}
 	if s.op != nil && s.op.Name() == db.Union().Name() {
 		return nil // it cannot merge numbers
@@ -57,20 +56,20 @@ func (r *run) putIfAbsent(put write, have []byte, ttl bool) error {
 		return fmt.Errorf("PutIfAbsent(%q) = %v, %v over %s", put.key, stored, err, brief(have))
 	}
 	if stored {
-		r.committed([]write{put}, false)
+		return r.committed([]write{put}, r.syncs(db.DefaultDurability))
 	}
 	return nil
 }
 
 func (r *run) compareAndSwap(put write, have []byte) error {
 	old := have
-	if r.rand.IntN(3) == 0 {
-		if old = r.value(); have != nil && r.rand.IntN(2) == 0 {
+	if r.draw.One(3) {
+		if old = r.value(); have != nil && r.draw.One(2) {
 			old = nil
 		}
 	}
 	value := put.value
-	if old != nil && r.rand.IntN(4) == 0 {
+	if old != nil && r.draw.One(4) {
 		put.op, value = 'd', nil
 	}
 	swapped, err := put.in.handle.CompareAndSwap(put.key, old, value)
@@ -79,13 +78,13 @@ func (r *run) compareAndSwap(put write, have []byte) error {
 		return fmt.Errorf("CompareAndSwap(%q, %s) = %v, %v over %s", put.key, brief(old), swapped, err, brief(have))
 	}
 	if swapped {
-		r.committed([]write{put}, false)
+		return r.committed([]write{put}, r.syncs(db.DefaultDurability))
 	}
 	return nil
 }
 
 func (r *run) add(put write, have []byte) error {
-	delta := r.rand.Int64N(100) - 50
+	delta := int64(r.draw.IntN(100)) - 50
 	r.note("add %d to %q of keyspace %d", delta, put.key, put.in.id)
 	sum, err := put.in.handle.Add(put.key, delta)
 	before := int64(0)
@@ -103,8 +102,7 @@ func (r *run) add(put write, have []byte) error {
 		return fmt.Errorf("Add(%q, %d) = %d, %v over %d", put.key, delta, sum, err, before)
 	}
 	put.value = db.CounterBytes(sum)
-	r.committed([]write{put}, false)
-	return nil
+	return r.committed([]write{put}, r.syncs(db.DefaultDurability))
 }
 
 // estimate asks how much a range holds: of everything it is not too little.
@@ -117,14 +115,14 @@ func (r *run) estimate() error {
 		return fmt.Errorf("estimate: %w", err)
 	}
 	all, err := s.handle.Estimate(db.All())
-	if live := len(wanted(r.want[s.id], db.All(), r.now)); err != nil || all.Keys < uint64(live) {
+	if live := len(wanted(r.want.of(s), db.All(), r.now)); err != nil || all.Keys < uint64(live) {
 		return fmt.Errorf("estimate of keyspace %d: %+v, %v; %d keys are there", s.id, all, err, live)
 	}
 	return nil
 }
 
-// sequencesName is the keyspace of the sequences. Nothing else is done with it.
-const sequencesName = "sequences"
+// privateName is the keyspace of the sequences, and of what else is not in the model.
+const privateName = "private"
 
 // heldSequence is an open sequence.
 type heldSequence struct {
@@ -143,21 +141,21 @@ type given struct {
 // happens in between.
 func (r *run) useSequence() error {
 	n := len(r.sequences)
-	if n == 0 || n < 4 && r.rand.IntN(10) == 0 {
-		ks, err := r.store.Keyspace(sequencesName, nil)
+	if n == 0 || n < 4 && r.draw.One(10) {
+		ks, err := r.store.Keyspace(privateName, nil)
 		if err != nil {
 			return err
 		}
-		h := &heldSequence{key: "xy"[r.rand.IntN(2)]}
-		lease := uint64(r.rand.IntN(12))
+		h := &heldSequence{key: "xy"[r.draw.IntN(2)]}
+		lease := uint64(r.draw.IntN(12))
 		r.note("open sequence %c, lease %d", h.key, lease)
 		h.seq, err = ks.Sequence([]byte{h.key}, lease)
 		r.sequences = append(r.sequences, h)
 		return err
 	}
-	at := r.rand.IntN(n)
+	at := r.draw.IntN(n)
 	h := r.sequences[at]
-	if r.rand.IntN(8) == 0 {
+	if r.draw.One(8) {
 		r.note("close sequence %c", h.key)
 		r.sequences = slices.Delete(r.sequences, at, at+1)
 		if err := h.seq.Close(); err != nil {
@@ -168,7 +166,7 @@ func (r *run) useSequence() error {
 		}
 		return nil
 	}
-	for range 1 + r.rand.IntN(6) {
+	for range 1 + r.draw.IntN(6) {
 		n, err := h.seq.Next()
 		if err != nil {
 			return err

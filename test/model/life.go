@@ -2,9 +2,11 @@ package model
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -17,7 +19,7 @@ func (r *run) checkAll(store *db.DB, want world) error {
 	if names := store.Keyspaces(); !slices.Equal(names, r.names()) {
 		return fmt.Errorf("keyspaces %q, want %q", names, r.names())
 	}
-	if err := checkSpace(store, want[0], r.now); err != nil {
+	if err := checkSpace(store, want.of(r.spaces[0]), r.now); err != nil {
 		return err
 	}
 	for _, s := range r.spaces[1:] {
@@ -25,14 +27,15 @@ func (r *run) checkAll(store *db.DB, want world) error {
 		if err != nil {
 			return err
 		}
-		if err := checkSpace(ks, want[s.id], r.now); err != nil {
+		if err := checkSpace(ks, want.of(s), r.now); err != nil {
 			return fmt.Errorf("keyspace %d %q: %w", s.id, s.name, err)
 		}
 	}
 	return nil
 }
 
-// checkSpace compares a whole keyspace with a state.
+// checkSpace compares a whole keyspace with a state: by a scan, and every third
+// key by a read.
 func checkSpace(from db.Reader, want state, now time.Time) error {
 	items := want.items(nil, nil, false, now)
 	i := 0
@@ -51,7 +54,8 @@ func checkSpace(from db.Reader, want state, now time.Time) error {
 	if i < len(items) {
 		return fmt.Errorf("%d of %d keys, %q is missing", i, len(items), items[i].key)
 	}
-	for _, it := range items {
+	for i := len(items) % 3; i < len(items); i += 3 {
+		it := items[i]
 		got, err := from.Get([]byte(it.key))
 		if err != nil || !bytes.Equal(got, it.value) {
 			return fmt.Errorf("Get(%q) = %s, %v; want %s", it.key, brief(got), err, brief(it.value))
@@ -60,19 +64,24 @@ func checkSpace(from db.Reader, want state, now time.Time) error {
 	return nil
 }
 
-// closeHeld closes every snapshot and cursor, and discards every transaction.
-func (r *run) closeHeld() error {
+// closeHeld closes every snapshot and cursor, and discards every transaction; or
+// it leaves them to the store, which says how many there were.
+func (r *run) closeHeld(leak bool) (leaks int, err error) {
 	var errs []error
-	for _, h := range r.txs {
-		h.tx.Discard()
-	}
-	r.txs, r.changes = nil, nil
 	for _, h := range r.sequences {
-		if r.rand.IntN(2) == 0 { // else its rest is lost
+		if !r.draw.One(2) { // else its rest is lost
 			errs = append(errs, h.seq.Close())
 		}
 	}
 	r.sequences = nil
+	if leak {
+		leaks = len(r.txs) + len(r.cursors) + len(r.snapshots) + len(r.feeds)
+		return leaks, errors.Join(errs...)
+	}
+	for _, h := range r.txs {
+		h.tx.Discard()
+	}
+	r.txs, r.changes = nil, nil
 	for len(r.feeds) > 0 {
 		errs = append(errs, r.closeFeed(0))
 	}
@@ -82,12 +91,13 @@ func (r *run) closeHeld() error {
 	for len(r.snapshots) > 0 {
 		errs = append(errs, r.closeSnapshot(0))
 	}
-	return errors.Join(errs...)
+	return 0, errors.Join(errs...)
 }
 
 // shut closes the store; nothing may be left open then.
-func (r *run) shut() error {
-	if err := r.closeHeld(); err != nil {
+func (r *run) shut(leak bool) error {
+	leaks, err := r.closeHeld(leak)
+	if err != nil {
 		return err
 	}
 	if err := r.store.Close(); err != nil {
@@ -96,28 +106,86 @@ func (r *run) shut() error {
 	if n := r.fs.OpenHandles(); n != 0 {
 		return fmt.Errorf("%d files open after Close", n)
 	}
+	if leak {
+		if err := r.useClosed(leaks); err != nil {
+			return err
+		}
+	}
+	r.events.mu.Lock()
+	defer r.events.mu.Unlock()
+	if r.events.bad == nil && r.events.leaks != leaks {
+		return fmt.Errorf("%d leaks were reported, there were %d", r.events.leaks, leaks)
+	}
+	r.events.leaks = 0
+	return r.events.bad
+}
+
+// useClosed uses what was open when the store was closed.
+func (r *run) useClosed(leaks int) error {
+	r.note("closed with %d things open", leaks)
+	errs := make(map[string]error)
+	for _, h := range r.txs {
+		_, errs["transaction"] = h.tx.Get(nil)
+		h.tx.Discard()
+	}
+	for _, h := range r.cursors {
+		h.cursor.Next()
+		errs["cursor"] = h.cursor.Err()
+		_ = h.cursor.Close()
+	}
+	for _, h := range r.snapshots {
+		_, errs["snapshot"] = h.snap.Get(nil)
+		_ = h.snap.Close()
+	}
+	for _, h := range r.feeds {
+		_, errs["feed"] = h.feed.Next(context.Background())
+		_ = h.feed.Close()
+	}
+	r.txs, r.changes, r.cursors, r.snapshots, r.feeds = nil, nil, nil, nil, nil
+	_, errs["get"] = r.store.Get(nil)
+	errs["put"] = r.store.Put(nil, nil)
+	errs["apply"] = r.store.Apply(r.batch, db.NoSync)
+	errs["flush"] = r.store.Flush(context.Background())
+	_, errs["begin"] = r.store.Begin(db.TxOptions{})
+	_, errs["keyspace"] = r.store.Keyspace("a", nil)
+	for what, err := range errs {
+		if !errors.Is(err, db.ErrClosed) {
+			return fmt.Errorf("%s after Close: %v", what, err)
+		}
+	}
 	return nil
 }
 
-// reopen closes and opens; half of the time it looks read-only in between.
+// reopen closes and opens, perhaps with other settings; half of the time it looks
+// read-only in between.
 func (r *run) reopen() error {
 	r.note("reopen")
 	feeds := slices.Clone(r.feeds)
-	if err := r.shut(); err != nil {
+	if err := r.shut(r.draw.One(4)); err != nil {
 		return err
 	}
-	if r.rand.IntN(2) == 0 {
-		if err := r.lookReadOnly(); err != nil {
+	if r.draw.One(2) {
+		if err := r.lookReadOnly(r.fs); err != nil {
 			return fmt.Errorf("read-only: %w", err)
 		}
 	}
-	r.opts.Prefix = r.drawPrefix()
+	if r.draw.One(3) {
+		r.drawOptions()
+	}
+	r.opts.MustExist = r.draw.One(2)
+	seq := r.log[len(r.log)-1].seq
 	if err := r.open(); err != nil {
 		return err
 	}
-	if r.rand.IntN(2) == 0 {
+	if r.log[0].seq < seq {
+		return fmt.Errorf("the store is at %d again, it was at %d", r.log[0].seq, seq)
+	}
+	if err := r.tellTime(); err != nil {
+		return err
+	}
+	if r.draw.One(2) {
 		// The other keyspaces stay unopened for a while.
-		err := checkSpace(r.store, r.want[0], r.now)
+		err := checkSpace(r.store, r.want.of(r.spaces[0]), r.now)
 		return errors.Join(err, r.resumeFeeds(feeds))
 	}
 	if err := r.checkAll(r.store, r.want); err != nil {
@@ -126,12 +194,14 @@ func (r *run) reopen() error {
 	return r.resumeFeeds(feeds)
 }
 
-// resumeFeeds resumes feeds, but those that have delivered what a crash has
-// taken away, or may have: that a commit without a visible effect is gone does
-// not show, and then its sequence number is that of another one.
+// resumeFeeds resumes feeds, but those that have delivered what a power loss has
+// taken away.
 func (r *run) resumeFeeds(feeds []*heldFeed) error {
 	for _, h := range feeds {
-		if h.at > len(r.commits) || h.at > 0 && r.commits[h.at-1].maybe {
+		if h.position > r.log[0].seq {
+			if h.durable && h.delivered > r.log[0].seq {
+				return fmt.Errorf("a durable feed delivered %d, the store has come back at %d", h.delivered, r.log[0].seq)
+			}
 			continue
 		}
 		if err := r.resumeFeed(h); err != nil {
@@ -141,9 +211,10 @@ func (r *run) resumeFeeds(feeds []*heldFeed) error {
 	return nil
 }
 
-func (r *run) lookReadOnly() error {
+// lookReadOnly compares what an opening that writes nothing shows.
+func (r *run) lookReadOnly(fs *vfs.Mem) error {
 	opts := r.opts
-	opts.ReadOnly = true
+	opts.ReadOnly, opts.FS = true, fs
 	opts.Prefix = r.drawPrefix()
 	store, err := db.Open(dir, &opts)
 	if err != nil {
@@ -165,40 +236,53 @@ func (r *run) lookReadOnly() error {
 func (r *run) kill() error {
 	r.note("kill")
 	image := r.fs.KillClone()
-	return r.replace(image, func(store *db.DB) (int, error) {
-		r.synced = len(r.log) - 1 // none of them can be missing
-		return r.synced, r.checkAll(store, r.want)
-	})
+	if r.draw.One(3) {
+		if err := r.lookReadOnly(r.fs.KillClone()); err != nil {
+			return fmt.Errorf("read-only, after a kill: %w", err)
+		}
+	}
+	r.synced = len(r.log) - 1 // none of them can be missing
+	return r.replace(image)
 }
 
-// losePower opens what a power loss may leave: a prefix of the commits that
-// has at least the synced ones.
+// losePower opens what a power loss may leave: a prefix of the commits that has
+// at least the synced ones, and those that are older than the interval of the
+// background's syncs.
 func (r *run) losePower() error {
-	r.note("lose power")
-	r.synced = max(r.synced, 0)
-	image := r.fs.CrashClone(func(vfs.CrashItem) vfs.CrashChoice {
-		return vfs.CrashChoice(r.rand.IntN(3))
-	})
-	return r.replace(image, func(store *db.DB) (int, error) {
-		var err error
-		for i := len(r.log) - 1; i >= r.synced; i-- {
-			e := r.checkAll(store, r.log[i])
-			if e == nil {
-				return i, nil
-			}
-			if err == nil {
-				err = e
+	if interval := cmp.Or(r.opts.SyncInterval, 100*time.Millisecond); interval > 0 {
+		r.settle() // what was due now is done
+		for i := len(r.log) - 1; i > r.synced; i-- {
+			if time.Since(r.log[i].at) > interval {
+				r.synced = i
+				break
 			}
 		}
-		return 0, fmt.Errorf("no prefix of %d..%d commits fits; the whole: %w", r.synced, len(r.log)-1, err)
-	})
+	}
+	image := r.fs.CrashClone(r.drawCrash())
+	return r.replace(image)
 }
 
-// replace goes on with image in place of the file system. check says how many
-// commits since the last opening it holds.
-func (r *run) replace(image *vfs.Mem, check func(*db.DB) (int, error)) error {
+// drawCrash draws what becomes of what was not synced.
+func (r *run) drawCrash() func(vfs.CrashItem) vfs.CrashChoice {
+	how := r.draw.IntN(8)
+	r.note("lose power, way %d", how)
+	if how < 3 {
+		return func(vfs.CrashItem) vfs.CrashChoice { return vfs.CrashChoice(how) }
+	}
+	random := rand.New(rand.NewPCG(uint64(r.draw.IntN(1<<16)), 2))
+	return func(item vfs.CrashItem) vfs.CrashChoice {
+		if how < 6 && (how == 3) != item.Dir { // of files, or of directories, all is kept
+			return vfs.CrashKeep
+		}
+		return vfs.CrashChoice(random.IntN(3))
+	}
+}
+
+// replace goes on with image in place of the file system, and finds out which
+// commits it holds. All that are in it, and nothing else, must be there.
+func (r *run) replace(image *vfs.Mem) error {
 	feeds := slices.Clone(r.feeds)
-	if err := r.shut(); err != nil {
+	if err := r.shut(r.draw.One(8)); err != nil {
 		return err
 	}
 	r.fs, r.opts.FS = image, image
@@ -206,36 +290,47 @@ func (r *run) replace(image *vfs.Mem, check func(*db.DB) (int, error)) error {
 	if err := r.open(); err != nil {
 		return err
 	}
-	r.log, r.synced = log, synced
-	held, err := check(r.store)
-	if err != nil {
+	seq := r.log[0].seq
+	lost, _ := slices.BinarySearchFunc(log, seq+1, func(m moment, seq uint64) int { return cmp.Compare(m.seq, seq) })
+	held := lost - 1
+	r.note("  %d of %d commits are held, %d had to be", held, len(log)-1, synced)
+	if held < synced {
+		return fmt.Errorf("%d of %d commits are left, %d were durable", held, len(log)-1, synced)
+	}
+	r.want = log[held].want
+	r.log[0].want = r.want
+	r.commits = r.commits[:len(r.commits)-(len(log)-1-held)]
+	if err := r.tellTime(); err != nil {
 		return err
 	}
-	r.want = log[held]
-	r.commits = r.commits[:len(r.commits)-(len(log)-1-held)]
-	for i := held; i > r.synced; i-- { // as check has left it
-		r.commits[len(r.commits)-1-held+i].maybe = true
+	if err := r.checkAll(r.store, r.want); err != nil {
+		return fmt.Errorf("of %d commits, %d synced, %d left: %w", len(log)-1, synced, held, err)
 	}
-	r.log, r.synced = []world{r.want}, 0
-	r.crashes = append(r.crashes, len(r.commits))
 	return r.resumeFeeds(feeds)
 }
 
-// checkpoint makes one and opens it.
-func (r *run) checkpoint(ctx context.Context) error {
-	r.note("checkpoint")
+// checkpoint makes one and opens it, to read or to write.
+func (r *run) checkpoint() error {
 	r.checkpoints++
 	to := fmt.Sprintf("/checkpoint%d", r.checkpoints)
-	if err := r.store.Checkpoint(ctx, to); err != nil {
+	if err := r.store.Checkpoint(context.Background(), to); err != nil {
 		return err
 	}
 	opts := r.opts
+	opts.ReadOnly = r.draw.One(2)
+	r.note("checkpoint, opened to read only %v", opts.ReadOnly)
 	store, err := db.Open(to, &opts)
 	if err != nil {
 		return fmt.Errorf("open checkpoint: %w", err)
 	}
 	if err := r.checkAll(store, r.want); err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
+		return errors.Join(fmt.Errorf("checkpoint: %w", err), store.Close())
+	}
+	if !opts.ReadOnly { // what is written there is not seen here
+		key := r.key()
+		if err := errors.Join(store.Put(key, []byte("checkpoint")), store.DeleteRange(db.From([]byte("k")))); err != nil {
+			return errors.Join(err, store.Close())
+		}
 	}
 	if err := store.Close(); err != nil {
 		return err

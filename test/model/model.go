@@ -1,8 +1,6 @@
 package model
 
 import (
-	"bytes"
-	"maps"
 	"slices"
 	"time"
 
@@ -43,38 +41,6 @@ func (e *entry) merged(value []byte, has bool) []byte {
 	return v
 }
 
-// state is what a keyspace should hold. Never changed: see with.
-type state map[string]entry
-
-// get is the value of key at a time.
-func (s state) get(key string, now time.Time) ([]byte, bool) {
-	e, ok := s[key]
-	if !ok {
-		return nil, false
-	}
-	return e.at(now)
-}
-
-// world is the states of all keyspaces, by id. What is missing is empty.
-type world map[int]state
-
-// with is the world after writes.
-func (w world) with(writes []write) world {
-	next := maps.Clone(w)
-	own := make(map[int]bool)
-	for i := range writes {
-		id := writes[i].in.id
-		if !own[id] {
-			own[id] = true
-			if next[id] = maps.Clone(next[id]); next[id] == nil {
-				next[id] = state{}
-			}
-		}
-		next[id].apply(&writes[i])
-	}
-	return next
-}
-
 // write is one write of a batch.
 type write struct {
 	op         byte // p: put, t: put with expiry, d: delete, r: delete range, m: merge
@@ -85,52 +51,30 @@ type write struct {
 	now        time.Time // when it was made
 }
 
-// apply carries out w. Only with calls it, on states of its own.
-func (s state) apply(w *write) {
+// empty reports whether w deletes a range that has no keys: that is no write.
+func (w *write) empty() bool { return w.op == 'r' && w.end != nil && string(w.end) <= string(w.key) }
+
+// with is the state after w.
+func (s state) with(w *write) state {
+	key := string(w.key)
 	switch w.op {
-	case 'p':
+	case 'p', 't':
 		e := entry{value: w.value}
 		if w.ttl > 0 {
 			e.expiry = w.now.Add(w.ttl)
 		}
-		s[string(w.key)] = e
-	case 't':
-		s[string(w.key)] = entry{value: w.value, expiry: w.now.Add(w.ttl)}
+		return s.put(key, e)
 	case 'd':
-		delete(s, string(w.key))
+		return s.remove(key, key+"\x00", false)
 	case 'r':
-		maps.DeleteFunc(s, func(k string, _ entry) bool {
-			return k >= string(w.key) && (w.end == nil || k < string(w.end))
-		})
-	case 'm':
-		e, ok := s[string(w.key)]
-		if !ok {
-			e.none = true
-		}
-		e.operands, e.op = append(slices.Clip(e.operands), w.value), w.in.op
-		s[string(w.key)] = e
+		return s.remove(key, string(w.end), w.end == nil)
 	}
-}
-
-// item is a key and its value.
-type item struct {
-	key   string
-	value []byte
-}
-
-// items are the keys of [lower, upper) in order.
-func (s state) items(lower, upper []byte, bounded bool, now time.Time) []item {
-	var items []item
-	for k, e := range s {
-		if k < string(lower) || bounded && k >= string(upper) {
-			continue
-		}
-		if value, ok := e.at(now); ok {
-			items = append(items, item{k, value})
-		}
+	e, ok := s.find(key)
+	if !ok {
+		e.none = true
 	}
-	slices.SortFunc(items, func(a, b item) int { return bytes.Compare([]byte(a.key), []byte(b.key)) })
-	return items
+	e.operands, e.op = append(slices.Clip(e.operands), w.value), w.in.op
+	return s.put(key, e)
 }
 
 // do carries w out: at once on a keyspace, later on a batch.

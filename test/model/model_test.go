@@ -1,52 +1,139 @@
 package model
 
 import (
+	"errors"
+	"fmt"
 	"os"
-	"strconv"
-	"strings"
+	"path/filepath"
+	"runtime/debug"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/cordwood-db/cordwood/internal/testkit"
+	"github.com/cordwood-db/cordwood/internal/testkit/draw"
 )
 
-// TestStoreAgreesWithModelUnderRandomOperations is the whole of this package.
+// stepsEach is the length of a history.
+const stepsEach = 4000
+
+// TestStoreAgreesWithModelUnderRandomOperations is the whole of this package:
+// histories of the whole API, each on a store with settings of its own.
 func TestStoreAgreesWithModelUnderRandomOperations(t *testing.T) {
-	total, each := 60_000, 4_000
-	if testing.Short() {
-		total = 12_000
-	}
-	if os.Getenv("CORDWOOD_CI") != "" {
-		total = 1_200_000
-	}
-	if n, err := strconv.Atoi(os.Getenv("CORDWOOD_OPS")); err == nil {
-		total, each = n, n
-	}
-	seed := uint64(time.Now().UnixNano())
-	if n, err := strconv.ParseUint(os.Getenv("CORDWOOD_SEED"), 10, 64); err == nil {
-		seed, total = n, each
-	}
-	for done := 0; done < total; done += each {
-		history(t, seed, each)
-		if t.Failed() {
-			return
-		}
-		seed++
+	// Stores come and go in milliseconds: collecting less often saves a fifth.
+	percent := debug.SetGCPercent(400)
+	seed := testkit.Seed(t)
+	budget := testkit.Amount{Short: 8_000, Normal: 60_000, CI: 4_000_000, Full: 400_000_000}.Budget(t)
+	var begun, done atomic.Int64
+	var failed atomic.Bool
+	t.Cleanup(func() {
+		debug.SetGCPercent(percent)
+		testkit.Count(t, "model operations", int(done.Load()))
+	})
+	for worker := range 2 {
+		t.Run(fmt.Sprint("worker", worker), func(t *testing.T) {
+			t.Parallel()
+			for budget.More(int(begun.Load())) && !failed.Load() {
+				own := seed + uint64(begun.Add(stepsEach)/stepsEach) - 1
+				src := draw.Random(own)
+				err := play(t, newRun(src), stepsEach)
+				done.Add(int64(src.Steps() - 1))
+				if err != nil && !failed.Swap(true) {
+					t.Errorf("%s=%d repeats this: %v", testkit.SeedEnv, own, err)
+					report(t, src.Script(), nil)
+				}
+			}
+		})
 	}
 }
 
-// history runs one history to its end.
-func history(t *testing.T, seed uint64, ops int) {
-	r, err := newRun(seed)
-	for i := 0; err == nil && i < ops; i++ {
-		err = r.step()
+// play runs a history in a bubble, where waiting costs no time.
+func play(t *testing.T, r *run, stepsMax int) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the store hangs: %v", p)
+		}
+	}()
+	synctest.Test(t, func(*testing.T) { err = r.play(stepsMax) })
+	return err
+}
+
+// lie is a defect to plant into the model: it reports whether a write is lost.
+type lie func(*run, *write) bool
+
+// replay runs a script, and gives what was used of it.
+func replay(t *testing.T, script draw.Script, planted lie, explains bool) (*run, error) {
+	r := newRun(draw.Replay(script))
+	r.lie, r.explains = planted, explains
+	return r, play(t, r, len(script)+1)
+}
+
+// Limits of the search for a smaller script.
+const (
+	shrinkTimeMax  = 2 * time.Minute
+	shrinkTriesMax = 3000
+)
+
+// smallest is a small script that fails as script did. ok is false if not even
+// that one fails again.
+func smallest(t *testing.T, script draw.Script, planted lie) (small draw.Script, ok bool) {
+	deadline, tries := time.Now().Add(shrinkTimeMax), 0
+	more := func() bool { tries++; return tries < shrinkTriesMax && time.Now().Before(deadline) }
+	again := 1
+	fails := func(script draw.Script) (draw.Script, bool) {
+		for range again {
+			if r, err := replay(t, script, planted, false); err != nil {
+				return r.draw.Script(), true
+			}
+		}
+		return nil, false
 	}
-	if err == nil {
-		err = r.shut()
-	}
-	if err != nil {
-		t.Errorf("seed %d (CORDWOOD_SEED=%d repeats it): %v\noptions: %+v\nlast operations:\n%s",
-			seed, seed, err, r.opts, strings.Join(r.trace, "\n"))
-		if r.store != nil {
-			_ = r.store.Close()
+	for try := 0; ; try++ {
+		if _, ok := fails(script); ok {
+			// What fails only at times is given as many chances.
+			again = min(2*try+1, 10)
+			return draw.Shrink(script, fails, more), true
+		}
+		if try == 10 {
+			return script, false
 		}
 	}
+}
+
+// report makes a failed history small and says what it is.
+func report(t *testing.T, script draw.Script, planted lie) {
+	small, ok := smallest(t, script, planted)
+	if !ok {
+		t.Errorf("the history of %d steps did not fail again: the background's timing has a part in it\n%s",
+			len(script), keep(t, script, nil))
+		return
+	}
+	for range 20 {
+		if r, err := replay(t, small, planted, true); err != nil {
+			text := small.Explained(r.did)
+			t.Errorf("a history of %d steps fails with: %v\nAs a file in testdata/scripts it is tested from now on (%s):\n%s",
+				len(small), err, keep(t, small, r.did), text)
+			return
+		}
+	}
+	t.Errorf("a history of %d steps fails at times (%s):\n%s", len(small), keep(t, small, nil), small)
+}
+
+// keepEnv is the folder for scripts of failed histories.
+const keepEnv = "CORDWOOD_KEEP"
+
+// keep writes a script to a file and says where.
+func keep(t *testing.T, script draw.Script, did [][]string) string {
+	folder := os.Getenv(keepEnv)
+	var err error
+	if folder == "" {
+		folder, err = os.MkdirTemp("", "cordwood-model-")
+	}
+	path := filepath.Join(folder, fmt.Sprintf("failed-%d.txt", time.Now().UnixNano()))
+	if err = errors.Join(err, os.WriteFile(path, []byte(script.Explained(did)), 0o600)); err != nil {
+		t.Errorf("the script could not be kept: %v", err)
+		return script.String()
+	}
+	return path
 }

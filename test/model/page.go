@@ -21,18 +21,18 @@ type heldPage struct {
 
 // readPage reads a first page, or one beside a page that was read earlier.
 func (r *run) readPage() error {
-	if len(r.pages) == 0 || r.rand.IntN(4) == 0 {
+	if len(r.pages) == 0 || r.draw.One(4) {
 		s, err := r.space()
 		if err != nil {
 			return err
 		}
-		h := &heldPage{in: s, rng: r.drawRange(), backward: r.rand.IntN(2) == 0}
+		h := &heldPage{in: s, rng: r.drawRange(), backward: r.draw.One(2)}
 		if h.backward {
 			h.rng = h.rng.Backward()
 		}
 		return r.pageAt(h, nil, func([]item) int { return 0 }, false)
 	}
-	i := r.rand.IntN(len(r.pages))
+	i := r.draw.IntN(len(r.pages))
 	h := r.pages[i]
 	r.pages = slices.Delete(r.pages, i, i+1)
 	if h.in.dropped {
@@ -52,7 +52,7 @@ func (r *run) readPage() error {
 			return (it.key > key) != h.backward
 		})
 	}
-	if h.next != nil && r.rand.IntN(3) > 0 {
+	if h.next != nil && r.draw.IntN(3) > 0 {
 		return r.pageAt(h, h.next, func(items []item) int { return place(items, h.last, true) }, false)
 	}
 	if h.prev != nil {
@@ -74,9 +74,9 @@ func sortSearch(items []item, found func(item) bool) int {
 
 // pageAt reads the page behind a place among the items, or before it.
 func (r *run) pageAt(h *heldPage, token []byte, place func([]item) int, before bool) error {
-	limit := 1 + r.rand.IntN(12)
+	limit := 1 + r.draw.IntN(12)
 	r.note("page of %d, keyspace %d, backward %v, token %t, before %t", limit, h.in.id, h.backward, token != nil, before)
-	all := wanted(r.want[h.in.id], h.rng, r.now)
+	all := wanted(r.want.of(h.in), h.rng, r.now)
 	if h.backward {
 		slices.Reverse(all)
 	}

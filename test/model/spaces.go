@@ -23,7 +23,7 @@ type space struct {
 
 // reader reads the space; the default one is read through the store at times.
 func (r *run) reader(s *space) db.Reader {
-	if s.id == 0 && r.rand.IntN(2) == 0 {
+	if s.id == 0 && r.draw.One(2) {
 		return r.store
 	}
 	return s.handle
@@ -31,57 +31,23 @@ func (r *run) reader(s *space) db.Reader {
 
 // writer writes to the space.
 func (r *run) writer(s *space) db.Writer {
-	if s.id == 0 && r.rand.IntN(2) == 0 {
+	if s.id == 0 && r.draw.One(2) {
 		return r.store
 	}
 	return s.handle
 }
 
-// batched writes to the space as a part of the batch.
-func (r *run) batched(s *space) db.Writer {
-	if s.id == 0 && r.rand.IntN(2) == 0 {
-		return r.batch
-	}
-	return r.batch.In(s.handle)
-}
-
 // space draws a keyspace and opens it if it is not open yet. One that is not
 // lives on in the background as it was stored, without its functions.
 func (r *run) space() (*space, error) {
-	s := r.spaces[r.rand.IntN(len(r.spaces))]
+	s := r.spaces[r.draw.IntN(len(r.spaces))]
 	if s.handle == nil {
-		if r.rand.IntN(8) > 0 {
+		if r.draw.IntN(8) < 7 {
 			return r.spaces[0], nil
 		}
 		return s, r.openSpace(s)
 	}
 	return s, nil
-}
-
-// drawOperator draws a merge operator, or none.
-func (r *run) drawOperator() db.MergeOperator {
-	ops := []db.MergeOperator{nil, db.Append(), db.Append(), db.Counter(), db.Max(), db.Union()}
-	return ops[r.rand.IntN(len(ops))]
-}
-
-// drawPrefix draws an extractor of prefixes, or none.
-func (r *run) drawPrefix() db.PrefixExtractor {
-	all := []db.PrefixExtractor{nil, db.FixedPrefix(1), db.FixedPrefix(2), db.FixedPrefix(6), db.DelimitedPrefix('/')}
-	return all[r.rand.IntN(len(all))]
-}
-
-// drawOptions draws the options that an open keyspace may be given again.
-func (r *run) drawOptions(op db.MergeOperator) *db.KeyspaceOptions {
-	pick := func(values ...int) int { return values[r.rand.IntN(len(values))] }
-	return &db.KeyspaceOptions{
-		Merge:            op,
-		Prefix:           r.drawPrefix(),
-		DefaultTTL:       time.Duration(pick(0, 0, 0, -1, 3000, 60_000)) * time.Millisecond,
-		BlockBytes:       pick(0, 1, 300, 4<<10),
-		ValueThreshold:   pick(0, -1, 1, 50, 600),
-		FilterBitsPerKey: float64(pick(0, -1, 4, 20)),
-		Compression:      db.Compression(pick(0, 1, 2)),
-	}
 }
 
 // given notes the options that a keyspace was given.
@@ -98,12 +64,12 @@ func (s *space) given(o *db.KeyspaceOptions) {
 // times, with an operator that is not its own.
 func (r *run) openSpace(s *space) error {
 	o := &db.KeyspaceOptions{Merge: s.op}
-	if r.rand.IntN(3) == 0 {
-		o = r.drawOptions(s.op)
+	if r.draw.One(3) {
+		o = r.drawSpaceOptions(s.op)
 	}
-	o.MustExist = r.rand.IntN(2) == 0
+	o.MustExist = r.draw.One(2)
 	r.note("open keyspace %d %q %+v", s.id, s.name, *o)
-	if s.recorded && r.rand.IntN(3) == 0 {
+	if s.recorded && r.draw.One(3) {
 		wrong := db.Max()
 		if s.op.Name() == wrong.Name() {
 			wrong = db.Counter()
@@ -126,10 +92,10 @@ func (r *run) openSpace(s *space) error {
 
 // changeSpaces makes a keyspace, gives one new options, or drops one.
 func (r *run) changeSpaces() error {
-	name := string("abcdef"[r.rand.IntN(6)])
+	name := string("abcdef"[r.draw.IntN(6)])
 	at := slices.IndexFunc(r.spaces, func(s *space) bool { return s.name == name })
 	switch {
-	case at < 0 && r.rand.IntN(8) == 0:
+	case at < 0 && r.draw.One(8):
 		r.note("no keyspace %q", name)
 		_, err := r.store.Keyspace(name, &db.KeyspaceOptions{MustExist: true})
 		if drop := r.store.DropKeyspace(name); !errors.Is(err, db.ErrNoKeyspace) || !errors.Is(drop, db.ErrNoKeyspace) {
@@ -138,7 +104,7 @@ func (r *run) changeSpaces() error {
 		return nil
 	case at < 0:
 		return r.makeSpace(name)
-	case r.rand.IntN(2) == 0:
+	case r.draw.One(2):
 		return r.openSpace(r.spaces[at])
 	}
 	return r.dropSpace(at)
@@ -147,7 +113,7 @@ func (r *run) changeSpaces() error {
 func (r *run) makeSpace(name string) error {
 	r.made++
 	s := &space{id: r.made, name: name, op: r.drawOperator()}
-	o := r.drawOptions(s.op)
+	o := r.drawSpaceOptions(s.op)
 	r.note("make keyspace %d %q %+v", s.id, name, *o)
 	ks, err := r.store.Keyspace(name, o)
 	if err != nil {
@@ -178,10 +144,10 @@ func (r *run) useDead() error {
 	if len(r.dead) == 0 {
 		return r.checkMetrics()
 	}
-	s := r.dead[r.rand.IntN(len(r.dead))]
+	s := r.dead[r.draw.IntN(len(r.dead))]
 	r.note("use dropped keyspace %d %q", s.id, s.name)
 	var err error
-	switch r.rand.IntN(7) {
+	switch r.draw.IntN(7) {
 	case 0:
 		w := r.drawWrite(s)
 		err = w.do(s.handle)
@@ -202,7 +168,7 @@ func (r *run) useDead() error {
 		if len(r.snapshots) == 0 {
 			return nil
 		}
-		_, err = r.snapshots[r.rand.IntN(len(r.snapshots))].snap.In(s.handle).Get(r.key())
+		_, err = r.snapshots[r.draw.IntN(len(r.snapshots))].snap.In(s.handle).Get(r.key())
 	}
 	if !errors.Is(err, db.ErrKeyspaceDropped) {
 		return fmt.Errorf("use of a dropped keyspace: %v", err)
@@ -219,7 +185,7 @@ func (r *run) batchWithDead(dead *space) error {
 		if err != nil {
 			return err
 		}
-		to := r.batched(s)
+		to := r.batched(r.batch, s)
 		if i == 1 {
 			s, to = dead, r.batch.In(dead.handle)
 		}
@@ -233,7 +199,7 @@ func (r *run) batchWithDead(dead *space) error {
 
 // names are those of the keyspaces that there should be, sorted.
 func (r *run) names() []string {
-	names := []string{sequencesName}
+	names := []string{privateName}
 	for _, s := range r.spaces[1:] {
 		names = append(names, s.name)
 	}

@@ -71,10 +71,10 @@ func (h *heldTx) of(s *space) *db.Tx {
 
 func (r *run) beginTx() error {
 	if len(r.txs) >= 4 {
-		return r.endTx(r.rand.IntN(len(r.txs)))
+		return r.endTx(r.draw.IntN(len(r.txs)))
 	}
-	o := db.TxOptions{ReadOnly: r.rand.IntN(8) == 0, Isolation: db.Isolation(r.rand.IntN(2)),
-		Durability: []db.Durability{db.DefaultDurability, db.NoSync, db.Sync}[r.rand.IntN(3)]}
+	o := db.TxOptions{ReadOnly: r.draw.One(8), Isolation: db.Isolation(r.draw.IntN(2)),
+		Durability: []db.Durability{db.DefaultDurability, db.NoSync, db.Sync}[r.draw.IntN(3)]}
 	r.note("begin transaction %+v", o)
 	tx, err := r.store.Begin(o)
 	if err != nil {
@@ -89,14 +89,14 @@ func (r *run) useTx() error {
 	if len(r.txs) == 0 {
 		return r.beginTx()
 	}
-	at := r.rand.IntN(len(r.txs))
+	at := r.draw.IntN(len(r.txs))
 	h := r.txs[at]
 	s, err := r.space()
 	if err != nil {
 		return err
 	}
 	r.note("transaction %d, keyspace %d", at, s.id)
-	switch n := r.rand.IntN(100); {
+	switch n := r.draw.IntN(100); {
 	case n < 35:
 		return r.writeTx(h, s)
 	case n < 60:
@@ -154,9 +154,9 @@ func (h *heldTx) relyOn(s *space, key []byte, always bool) {
 
 func (r *run) readTx(h *heldTx, s *space) error {
 	key, tx := r.key(), h.of(s)
-	want, ok := h.view[s.id].get(string(key), r.now)
+	want, ok := h.view.of(s).get(string(key), r.now)
 	touched, known := h.ownOf(s, key)
-	switch r.rand.IntN(4) {
+	switch r.draw.IntN(4) {
 	case 0:
 		r.note("  get for update %q", key)
 		got, err := tx.GetForUpdate(key)
@@ -207,14 +207,14 @@ func (r *run) readTx(h *heldTx, s *space) error {
 func (r *run) scanTx(h *heldTx, s *space) error {
 	rng := r.drawRange()
 	all := stretchOf(s, rng)
-	want := wanted(h.view[s.id], rng, r.now)
-	backward, limit := r.rand.IntN(2) == 0, -1
+	want := wanted(h.view.of(s), rng, r.now)
+	backward, limit := r.draw.One(2), -1
 	if backward {
 		rng = rng.Backward()
 		slices.Reverse(want)
 	}
-	if r.rand.IntN(2) == 0 {
-		limit = r.rand.IntN(6)
+	if r.draw.One(2) {
+		limit = r.draw.IntN(6)
 	}
 	r.note("  scan %q backward %v limit %d", rng.Lower(), backward, limit)
 	i := 0
@@ -252,13 +252,13 @@ func (r *run) walkTx(h *heldTx, s *space) error {
 	if err != nil {
 		return err
 	}
-	walk := &heldCursor{cursor: c, items: wanted(h.view[s.id], rng, r.now), fresh: true}
+	walk := &heldCursor{cursor: c, items: wanted(h.view.of(s), rng, r.now), fresh: true}
 	serial := h.opts.Isolation == db.Serializable
 	if serial {
 		h.passed = append(h.passed, stretchOf(s, rng))
 	}
-	for range 1 + r.rand.IntN(12) {
-		if r.rand.IntN(6) == 0 {
+	for range 1 + r.draw.IntN(12) {
+		if r.draw.One(6) {
 			err = r.writeTx(h, s)
 		} else {
 			err = r.moveOnce(walk)
@@ -277,8 +277,8 @@ func (r *run) useDeadTx(h *heldTx) error {
 	if len(r.dead) == 0 {
 		return nil
 	}
-	s := r.dead[r.rand.IntN(len(r.dead))]
-	if r.rand.IntN(2) == 0 || h.opts.ReadOnly {
+	s := r.dead[r.draw.IntN(len(r.dead))]
+	if r.draw.One(2) || h.opts.ReadOnly {
 		r.note("  get of dropped keyspace %d", s.id)
 		if _, err := h.of(s).Get(r.key()); !errors.Is(err, db.ErrKeyspaceDropped) {
 			return fmt.Errorf("read of a dropped keyspace in a transaction: %v", err)
@@ -300,7 +300,7 @@ func (r *run) useDeadTx(h *heldTx) error {
 func (r *run) endTx(at int) error {
 	h := r.txs[at]
 	r.txs = slices.Delete(r.txs, at, at+1)
-	if r.rand.IntN(4) == 0 {
+	if r.draw.One(4) {
 		r.note("discard transaction %d", at)
 		h.tx.Discard()
 		return nil
@@ -323,7 +323,9 @@ func (r *run) endTx(at int) error {
 	case err == nil && must != "":
 		return fmt.Errorf("the transaction should have conflicted: %s", must)
 	case err == nil && len(h.own) > 0:
-		r.committed(h.own, h.opts.Durability == db.Sync)
+		if err := r.committed(h.own, r.syncs(h.opts.Durability)); err != nil {
+			return err
+		}
 	case err != nil && !errors.Is(err, db.ErrConflict):
 		return err
 	}
@@ -331,6 +333,14 @@ func (r *run) endTx(at int) error {
 		return fmt.Errorf("use of a transaction that is done: %v", err)
 	}
 	return nil
+}
+
+// endSomeTx ends one of the transactions.
+func (r *run) endSomeTx() error {
+	if len(r.txs) == 0 {
+		return r.beginTx()
+	}
+	return r.endTx(r.draw.IntN(len(r.txs)))
 }
 
 // conflicts says why the commit of the transaction must fail, and why it may.
@@ -379,7 +389,7 @@ func (r *run) changed(h *heldTx, t *stretch) (hard, soft string) {
 			continue
 		}
 		soft = fmt.Sprintf("%c %q in [%q, %q)", w.op, w.key, t.lower, t.upper)
-		before, now := h.base[t.in.id], r.want[t.in.id]
+		before, now := h.base.of(t.in), r.want.of(t.in)
 		if w.op != 'r' {
 			_, was := before.get(string(w.key), r.now)
 			_, is := now.get(string(w.key), r.now)
@@ -406,14 +416,14 @@ func (r *run) update() error {
 	w := r.drawWrite(s)
 	r.note("update %q of keyspace %d", key, s.id)
 	r.noteWrite("  ", &w)
-	want, ok := r.want[s.id].get(string(key), r.now)
+	want, ok := r.want.of(s).get(string(key), r.now)
 	fn := func(tx *db.Tx) error {
 		calls++
 		got, err := tx.In(s.handle).Get(key)
 		if err := same(key, got, err, want, ok); err != nil {
 			return err
 		}
-		if r.rand.IntN(8) == 0 {
+		if r.draw.One(8) {
 			return errStop
 		}
 		return w.do(tx.In(s.handle))
@@ -426,10 +436,54 @@ func (r *run) update() error {
 	case err != nil:
 		return err
 	}
-	r.committed([]write{w}, false)
+	if err := r.committed([]write{w}, r.syncs(db.DefaultDurability)); err != nil {
+		return err
+	}
 	return r.store.View(func(tx *db.Tx) error {
-		return r.getFrom(tx.In(s.handle), r.want[s.id])
+		return r.getFrom(tx.In(s.handle), r.want.of(s))
 	})
 }
 
 var errStop = errors.New("stop")
+
+// updateBeaten lets the store try a transaction that others get before: as often
+// as is said, or until they leave it alone.
+func (r *run) updateBeaten() error {
+	s, err := r.space()
+	if err != nil {
+		return err
+	}
+	o := db.TxOptions{Isolation: db.Isolation(r.draw.IntN(2)), TriesMax: 1 + r.draw.IntN(3), Durability: db.Durability(r.draw.IntN(3))}
+	beaten, key := r.draw.IntN(5), r.key()
+	w := write{in: s, now: r.now, op: 'p', key: key, value: r.valueFor(s.op), ttl: s.ttl}
+	r.note("update %q of keyspace %d, %d tries, beaten %d times", key, s.id, o.TriesMax, beaten)
+	calls := 0
+	err = r.store.UpdateWith(context.Background(), o, func(tx *db.Tx) error {
+		calls++
+		want, ok := r.want.of(s).get(string(key), r.now)
+		got, err := tx.In(s.handle).GetForUpdate(key)
+		if err := same(key, got, err, want, ok); err != nil {
+			return err
+		}
+		if calls <= beaten {
+			other := write{in: s, now: r.now, op: 'p', key: key, value: r.valueFor(s.op), ttl: s.ttl}
+			if err := other.do(s.handle); err != nil {
+				return err
+			}
+			if err := r.committed([]write{other}, r.syncs(db.DefaultDurability)); err != nil {
+				return err
+			}
+		}
+		return w.do(tx.In(s.handle))
+	})
+	switch {
+	case beaten >= o.TriesMax:
+		if !errors.Is(err, db.ErrConflict) || calls != o.TriesMax {
+			return fmt.Errorf("%d tries, beaten %d times: %d calls, %v", o.TriesMax, beaten, calls, err)
+		}
+		return nil
+	case err != nil || calls != beaten+1:
+		return fmt.Errorf("beaten %d times: %d calls, %v", beaten, calls, err)
+	}
+	return r.committed([]write{w}, r.syncs(o.Durability))
+}

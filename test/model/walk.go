@@ -10,29 +10,20 @@ import (
 	"github.com/cordwood-db/cordwood/db"
 )
 
-// drawRange draws a range of any form.
-func (r *run) drawRange() db.Range {
-	switch r.rand.IntN(4) {
-	case 0:
-		return db.All()
-	case 1:
-		key := r.key()
-		return db.Prefix(key[:r.rand.IntN(len(key)+1)])
+// scanSpace compares a scan of a keyspace.
+func (r *run) scanSpace() error {
+	s, err := r.space()
+	if err != nil {
+		return err
 	}
-	return db.Between(r.bounds())
-}
-
-// wanted are the items of rng in a state.
-func wanted(s state, rng db.Range, now time.Time) []item {
-	upper, bounded := rng.Upper()
-	return s.items(rng.Lower(), upper, bounded, now)
+	return r.scan(r.reader(s), r.want.of(s), r.now)
 }
 
 // scan compares a scan, possibly cut short, with a state.
 func (r *run) scan(from db.Reader, s state, now time.Time) error {
 	rng := r.drawRange()
 	want := wanted(s, rng, now)
-	backward, keysOnly := r.rand.IntN(2) == 0, r.rand.IntN(4) == 0
+	backward, keysOnly := r.draw.One(2), r.draw.One(4)
 	if backward {
 		rng = rng.Backward()
 		slices.Reverse(want)
@@ -41,8 +32,8 @@ func (r *run) scan(from db.Reader, s state, now time.Time) error {
 		rng = rng.KeysOnly()
 	}
 	limit := -1
-	if r.rand.IntN(3) == 0 {
-		limit = r.rand.IntN(20)
+	if r.draw.One(3) {
+		limit = r.draw.IntN(20)
 		want = want[:min(limit, len(want))]
 	}
 	r.note("scan %q backward %v keys only %v limit %d", rng.Lower(), backward, keysOnly, limit)
@@ -68,9 +59,13 @@ func (r *run) scan(from db.Reader, s state, now time.Time) error {
 	return nil
 }
 
+// sameItem compares an item, and its value unless it has been read without.
 func sameItem(it db.Item, want item, keysOnly bool) error {
 	if string(it.Key()) != want.key {
 		return fmt.Errorf("key %q, want %q", it.Key(), want.key)
+	}
+	if at, expires := it.ExpiresAt(); !want.merged && (expires == want.expires.IsZero() || expires && !at.Equal(want.expires)) {
+		return fmt.Errorf("%q expires %v at %v, want %v", it.Key(), expires, at, want.expires)
 	}
 	if keysOnly {
 		return nil
@@ -95,7 +90,7 @@ type heldCursor struct {
 
 func (r *run) openCursor() error {
 	if len(r.cursors) >= 6 {
-		return r.closeCursor(r.rand.IntN(len(r.cursors)))
+		return r.closeCursor(r.draw.IntN(len(r.cursors)))
 	}
 	s, err := r.space()
 	if err != nil {
@@ -103,9 +98,9 @@ func (r *run) openCursor() error {
 	}
 	rng := r.drawRange()
 	r.note("open cursor on keyspace %d %q", s.id, rng.Lower())
-	from, want := r.reader(s), r.want[s.id]
-	if n := len(r.snapshots); n > 0 && r.rand.IntN(2) == 0 {
-		from, want = r.snapshots[r.rand.IntN(n)].of(s)
+	from, want := r.reader(s), r.want.of(s)
+	if n := len(r.snapshots); n > 0 && r.draw.One(2) {
+		from, want = r.snapshots[r.draw.IntN(n)].of(s)
 	}
 	c, err := from.NewCursor(rng)
 	if err != nil {
@@ -118,9 +113,9 @@ func (r *run) openCursor() error {
 // of is a keyspace of the snapshot and what it must show.
 func (h *heldSnapshot) of(s *space) (db.Reader, state) {
 	if s.id == 0 {
-		return h.snap, h.want[0]
+		return h.snap, h.want.of(s)
 	}
-	return h.snap.In(s.handle), h.want[s.id]
+	return h.snap.In(s.handle), h.want.of(s)
 }
 
 // moveCursor makes a random move and compares where it led.
@@ -128,8 +123,8 @@ func (r *run) moveCursor() error {
 	if len(r.cursors) == 0 {
 		return r.openCursor()
 	}
-	h := r.cursors[r.rand.IntN(len(r.cursors))]
-	for range 1 + r.rand.IntN(4) {
+	h := r.cursors[r.draw.IntN(len(r.cursors))]
+	for range 1 + r.draw.IntN(4) {
 		if err := r.moveOnce(h); err != nil {
 			return err
 		}
@@ -139,7 +134,7 @@ func (r *run) moveCursor() error {
 
 func (r *run) moveOnce(h *heldCursor) error {
 	var ok bool
-	move := r.rand.IntN(12)
+	move := r.draw.IntN(12)
 	switch {
 	case move == 0:
 		r.note("cursor first")
@@ -183,7 +178,30 @@ func (r *run) moveOnce(h *heldCursor) error {
 	if !on {
 		return nil
 	}
-	return sameItem(h.cursor.Item(), h.items[h.at], r.rand.IntN(2) == 0)
+	return r.sameHere(h)
+}
+
+// sameHere compares where the cursor stands.
+func (r *run) sameHere(h *heldCursor) error {
+	want := h.items[h.at]
+	var value []byte
+	var err error
+	switch r.draw.IntN(6) {
+	case 0, 1:
+		return sameItem(h.cursor.Item(), want, false)
+	case 2:
+		value, err = h.cursor.Value()
+	case 3:
+		value, err = h.cursor.AppendValue(make([]byte, 0, 8))
+	case 4:
+		value, err = h.cursor.Item().AppendValue(nil)
+	default:
+		return sameItem(h.cursor.Item(), want, true)
+	}
+	if err != nil || string(h.cursor.Key()) != want.key || !bytes.Equal(value, want.value) {
+		return fmt.Errorf("cursor on %q with %s, %v; want %q with %s", h.cursor.Key(), brief(value), err, want.key, brief(want.value))
+	}
+	return nil
 }
 
 func (r *run) closeCursor(i int) error {
@@ -195,7 +213,7 @@ func (r *run) closeCursor(i int) error {
 
 func (r *run) openSnapshot() error {
 	if len(r.snapshots) >= 4 {
-		return r.closeSnapshot(r.rand.IntN(len(r.snapshots)))
+		return r.closeSnapshot(r.draw.IntN(len(r.snapshots)))
 	}
 	r.note("open snapshot")
 	snap, err := r.store.Snapshot()
@@ -213,8 +231,8 @@ func (r *run) useSnapshot() error {
 	if err != nil {
 		return err
 	}
-	from, want := r.snapshots[r.rand.IntN(len(r.snapshots))].of(s)
-	if r.rand.IntN(3) == 0 {
+	from, want := r.snapshots[r.draw.IntN(len(r.snapshots))].of(s)
+	if r.draw.One(3) {
 		return r.scan(from, want, r.now)
 	}
 	return r.getFrom(from, want)
@@ -228,11 +246,26 @@ func (r *run) closeSnapshot(i int) error {
 }
 
 func (r *run) closeSomething() error {
-	if n := len(r.cursors); n > 0 && r.rand.IntN(2) == 0 {
-		return r.closeCursor(r.rand.IntN(n))
+	if n := len(r.cursors); n > 0 && r.draw.One(2) {
+		return r.closeCursor(r.draw.IntN(n))
 	}
 	if n := len(r.snapshots); n > 0 {
-		return r.closeSnapshot(r.rand.IntN(n))
+		return r.closeSnapshot(r.draw.IntN(n))
+	}
+	return nil
+}
+
+// closeReaders ends snapshots and transactions. A compaction filter may have
+// pinned them to the files that there were, and with these to the time of that.
+func (r *run) closeReaders() error {
+	for _, h := range r.txs {
+		h.tx.Discard()
+	}
+	r.txs, r.changes = nil, nil
+	for len(r.snapshots) > 0 {
+		if err := r.closeSnapshot(0); err != nil {
+			return err
+		}
 	}
 	return nil
 }
