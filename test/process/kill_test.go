@@ -111,7 +111,7 @@ func killOneStore(root string, seed uint64, more func() bool) (steps int, err er
 		}
 		unchecked = 0
 		if err := l.check(); err != nil {
-			return 0, fmt.Errorf("after kill %d, %v, options %+v: %w", kill, m, drawOptions(seed), err)
+			return 0, fmt.Errorf("after kill %d, %v: %w; options %+v", kill, m, err, drawOptions(seed))
 		}
 		if last {
 			break
