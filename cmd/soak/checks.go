@@ -30,6 +30,8 @@ var checks = []check{
 		figures: []figure{{"faults", 9_000, 200_000}}},
 	{name: "kill", module: ".", pkg: "test/process", run: "TestKilledProcessLosesNothingItAcknowledged", weight: 2,
 		figures: []figure{{"kills", 200, 10_000}}},
+	{name: "open", module: ".", pkg: "test/process", run: "TestOpenAndCloseLeaveNothingBehind", weight: 1,
+		figures: []figure{{"open and close cycles", 500, 10_000}}},
 	{name: "isolation", module: "test/isolation", pkg: ".", run: "TestIsolationAtRandom", race: true, weight: 3,
 		figures: []figure{{"transactions", 200_000, 50_000_000}}},
 	{name: "wal", module: ".", pkg: "wal", run: "TestCrashLeavesAPrefixWithEverythingSynced", weight: 1, layer: true,
@@ -52,4 +54,4 @@ const fuzzWeight = 3
 
 // fuzzPackages are where fuzz targets are.
 var fuzzPackages = []string{"wal", "sstable", "vlog", "manifest", "memtable", "db", "vfs", "typed", "mvcc",
-	"internal/base", "internal/record", "internal/compress", "internal/filter"}
+	"internal/base", "internal/record", "internal/compress", "internal/filter", "test/model"}
