@@ -185,3 +185,28 @@ func TestNamesInTheArchitectureExist(t *testing.T) {
 		t.Errorf("ARCHITECTURE.md names %s, which is not in the tree", name)
 	}
 }
+
+// testName finds the names of tests in a document.
+var testName = regexp.MustCompile(`\b(Test|Fuzz)[A-Z]\w+`)
+
+func TestTestsThatDocumentsNameExist(t *testing.T) {
+	r, err := repository()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := make(map[string]bool)
+	for _, f := range r.files {
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil {
+				known[fn.Name.Name] = true
+			}
+		}
+	}
+	for _, name := range pages(t) {
+		for _, test := range testName.FindAllString(read(t, name), -1) {
+			if !known[test] {
+				t.Errorf("%s names %s, which is not in the tree", name, test)
+			}
+		}
+	}
+}
