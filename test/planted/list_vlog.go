@@ -1,0 +1,43 @@
+//go:build planted
+
+package main
+
+var vlogBugs = []mutation{
+	{"value-checksum-not-compared", "6", "A value of the value log is believed as it is.",
+		"vlog/read.go",
+		`	if crc32.Checksum(b[recordHeaderLen:], castagnoli) != sum {`,
+		`	if crc32.Checksum(b[recordHeaderLen:], castagnoli) != sum && !PLANTED {`, ""},
+	{"large-value-checksum-not-compared", "6", "A large value, read straight into the caller's memory, is believed as it is.",
+		"vlog/read.go",
+		`	if crc32.Update(crc32.Checksum(b[recordHeaderLen:], castagnoli), castagnoli, value) != sum {`,
+		`	if crc32.Update(crc32.Checksum(b[recordHeaderLen:], castagnoli), castagnoli, value) != sum && !PLANTED {`, ""},
+	{"value-place-not-bound", "6", "A record of the value log need not be the one that the pointer names.",
+		"vlog/read.go",
+		`	if got := rh.pointer(); got != ptr {`,
+		`	if got := rh.pointer(); got != ptr && !PLANTED {`, ""},
+	{"value-of-another-key", "6", "A value need not be of the key that is read.",
+		"vlog/read.go",
+		`	case !bytes.Equal(key, w.key):`,
+		`	case !bytes.Equal(key, w.key) && !PLANTED:`, ""},
+	{"value-file-not-bound", "6", "Another value-log file under the same name is read.",
+		"vlog/files.go",
+		`	if h.id != loc.ID {`,
+		`	if h.id != loc.ID && !PLANTED {`, ""},
+	{"copied-value-not-compared", "6", "Garbage collection copies values that changed on the way.",
+		"vlog/scan.go",
+		`	if crc32.Checksum(b, castagnoli) != h.bodySum {`,
+		`	if crc32.Checksum(b, castagnoli) != h.bodySum && !PLANTED {`, ""},
+	{"translation-not-compared", "6", "Where garbage collection has moved values is believed as it is.",
+		"vlog/translate.go",
+		`	if sumAt(h.id, off, s.logical, data) != binary.LittleEndian.Uint32(sum) {`,
+		`	if sumAt(h.id, off, s.logical, data) != binary.LittleEndian.Uint32(sum) && !PLANTED {`, ""},
+	{"short-values-end-quietly", "6", "A value-log file that lost its end seems to have been that short.",
+		"vlog/recover.go",
+		`	if info.Size < proven {`,
+		`	if info.Size < proven && !PLANTED {`, ""},
+	{"failed-value-write-stays", "8", "After a write of the value log failed, half a record is left in its way.",
+		"vlog/writer.go",
+		`	if cut := w.a.f.Truncate(w.a.written); cut != nil {`,
+		`	if PLANTED {
+	} else if cut := w.a.f.Truncate(w.a.written); cut != nil {`, ""},
+}
