@@ -46,6 +46,13 @@ type valueFile struct {
 // createWAL starts the WAL of this opening of the store.
 func (db *DB) createWAL() error {
 	w := &db.w
+	if !db.set.Durable() {
+		// A power loss may undo the newest edit, which Open had no room to
+		// settle. A commit must not outlive the keyspace that it is for.
+		if err := db.apply(&manifest.Edit{}, nil, nil); err != nil {
+			return err
+		}
+	}
 	if w.created == nil {
 		opts := wal.Options{FS: db.fs, Dir: db.dir, NewID: db.rand.next, Synced: w.nextLSN,
 			PreallocateBytes: min(db.opts.MemtableBytes/4, 8*mib)}
