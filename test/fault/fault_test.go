@@ -1,92 +1,82 @@
 package fault
 
 import (
-	"os"
+	"fmt"
 	"runtime/debug"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/cordwood-db/cordwood/internal/testkit"
 )
 
-// runs is how many runs with a fault there are.
-func runs() int64 {
-	switch {
-	case os.Getenv("CORDWOOD_CI") != "":
-		return 9_000
-	case testing.Short():
-		return 150
-	}
-	return 500
-}
+// amount is how many runs with a fault there are.
+var amount = testkit.Amount{Short: 150, Normal: 500, CI: 9_000, Full: 200_000}
 
-func firstSeed(t *testing.T) uint64 {
-	seed := uint64(time.Now().UnixNano())
-	if n, err := strconv.ParseUint(os.Getenv("CORDWOOD_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	t.Logf("CORDWOOD_SEED=%d", seed)
-	return seed
-}
-
-// TestEveryOperationMayFail makes operation N of a workload fail, for N = 1, 2,
-// 3... until N is more than there are, in every way, with a new workload for
-// each way; and so on until there were enough runs.
+// TestEveryOperationMayFail makes an operation on the file system fail, in every
+// way, on every kind of file, at any time, for one writer (package crash) and
+// for several beside each other (crew). What a run does follows from its seed;
+// neighbouring seeds take turns in what fails.
 func TestEveryOperationMayFail(t *testing.T) {
-	want, seed := runs(), firstSeed(t)
-	var done atomic.Int64
-	type job struct {
-		kind kind
-		seed uint64
-	}
-	jobs := make(chan job)
+	budget, first := amount.Budget(t), testkit.Seed(t)
+	var next, done atomic.Int64
+	var seen tally
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
-			for j := range jobs {
-				// When few runs are wanted, they are spread over all operations.
-				stride := max(int64(36*60)/want, 1)
-				for n := int64(1); !t.Failed(); n += stride {
-					if !one(t, j.kind, n, j.seed) {
-						break
-					}
+			for !t.Failed() && budget.More(int(done.Load())) {
+				if one(t, first+uint64(next.Add(1)-1), &seen) {
 					done.Add(1)
 				}
 			}
 		})
 	}
-	for !t.Failed() && done.Load() < want {
-		for _, k := range kinds() {
-			jobs <- job{k, seed}
-			seed++
-		}
-	}
-	close(jobs)
 	wg.Wait()
-	t.Logf("%d runs with a fault", done.Load())
+	testkit.Count(t, "faults", int(done.Load()))
+	if !t.Failed() {
+		seen.report(t, done.Load() >= int64(amount.CI))
+	}
 }
 
 // busyMax is how long a run may take in real time, which is milliseconds.
 const busyMax = 2 * time.Minute
 
 // one makes a run; false: there was no fault.
-func one(t *testing.T, k kind, n int64, seed uint64) bool {
-	r := newRun(k, n, seed)
+func one(t *testing.T, seed uint64, seen *tally) bool {
+	var r interface {
+		fmt.Stringer
+		work() error
+	}
+	single, many := (*run)(nil), (*crew)(nil)
+	if seed%2 == 0 {
+		single = newRun(seed / 2)
+		r = single
+	} else {
+		many = newCrew(seed / 2)
+		r = many
+	}
 	// The bubble sees who waits for ever, but not who is busy for ever.
 	watchdog := time.AfterFunc(busyMax, func() {
 		debug.SetTraceback("all")
-		panic("a run does not end: " + r.kind.name)
+		panic(fmt.Sprintf("a run does not end: CORDWOOD_SEED=%d", seed))
 	})
 	defer watchdog.Stop()
 	var err error
-	synctest.Test(t, func(*testing.T) { err = r.work(30) })
-	if err == nil {
-		err = r.after()
+	synctest.Test(t, func(*testing.T) { err = r.work() })
+	if err == nil && single != nil {
+		err = single.after()
 	}
 	if err != nil {
-		t.Errorf("%v\n%v", err, r)
+		t.Errorf("%v\nCORDWOOD_SEED=%d: %v", err, seed, r)
 	}
-	return r.fired.Load() > 0
+	if many == nil {
+		return single.fired.Load() > 0
+	}
+	if op := many.first.Load(); op != nil {
+		seen.add(&many.target, *op)
+		return true
+	}
+	return false
 }

@@ -5,34 +5,34 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/test/crash"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
 // fillings is how many histories on a disk that fills up there are.
-func fillings() int {
-	if os.Getenv("CORDWOOD_CI") != "" {
-		return 400
-	}
-	return 20
-}
+var fillings = testkit.Amount{Short: 10, Normal: 20, CI: 400, Full: 20_000}
 
 // TestFullDiskPassesByItself lets a disk fill up at any moment. Writes are then
 // refused as they should be, reads go on, the store opens, and when there is
-// room the same handle takes writes again.
+// room the same handle takes writes again. Half of the time the log is kept for
+// change feeds, one of which follows and misses nothing.
 func TestFullDiskPassesByItself(t *testing.T) {
-	seed := firstSeed(t)
-	for range fillings() {
+	seed, budget := testkit.Seed(t), fillings.Budget(t)
+	for done := 0; budget.More(done); done++ {
 		mem, clock := vfs.NewMem(), crash.NewClock()
 		r := &filling{mem: mem, clock: clock, w: crash.NewWorkload(mem, crash.Empty(), seed, clock),
 			rand: rand.New(rand.NewPCG(seed, 6))}
+		if r.rand.IntN(2) == 0 { // the log takes room that recovery does not need
+			r.w.Opts.FeedBytes = 16 << 20
+			r.mirror = &mirror{clock: clock, state: crash.Empty()}
+		}
 		var err error
 		synctest.Test(t, func(*testing.T) { err = r.work() })
 		if err != nil {
@@ -49,6 +49,8 @@ type filling struct {
 	w     *crash.Workload
 	rand  *rand.Rand
 	full  bool
+
+	mirror *mirror // nil: nothing is kept for feeds
 }
 
 func (r *filling) work() (err error) {
@@ -133,7 +135,14 @@ func (r *filling) compare() error {
 		return fmt.Errorf("read: %w", err)
 	}
 	h := r.w.History
-	return crash.Same(items, h.Items(r.clock.Nanos()))
+	if err := crash.Same(items, h.Items(r.clock.Nanos())); err != nil || r.mirror == nil {
+		return err
+	}
+	// Until there is a log to read, a feed makes one.
+	if err := r.judge(r.mirror.catchUp(r.w.Store)); err != nil {
+		return fmt.Errorf("with %d bytes kept for feeds: %w", r.w.Opts.FeedBytes, err)
+	}
+	return nil
 }
 
 // images opens what a crash leaves now, with the disk full and with room.

@@ -23,6 +23,7 @@ type kind struct {
 	sticky bool
 	reads  bool // reads may fail
 	lasts  bool // the store may become read-only
+	ops    int  // about how many of the operations there are in a run
 }
 
 // grows lets through what needs room on the disk.
@@ -35,15 +36,15 @@ func kinds() []kind {
 	write := vfs.OfKind(vfs.OpWrite)
 	syncs := vfs.OfKind(vfs.OpSync, vfs.OpSyncDir)
 	all := []kind{
-		{name: "EIO of anything", filter: vfs.AnyOp, fault: eio, reads: true, lasts: true},
-		{name: "EIO of changes", filter: vfs.Mutating, fault: eio, lasts: true},
-		{name: "EIO of a half write", filter: write, fault: short(eio), lasts: true},
-		{name: "EIO of syncs", filter: syncs, fault: eio, lasts: true},
-		{name: "ENOSPC of syncs", filter: syncs, fault: full, lasts: true},
-		{name: "ENOSPC", filter: grows, fault: full},
-		{name: "ENOSPC of a half write", filter: write, fault: short(full)},
-		{name: "EIO of tables", filter: vfs.Filter(vfs.Mutating).And(vfs.OnFile("*.sst")), fault: eio},
-		{name: "EMFILE", filter: vfs.OfKind(vfs.OpOpen, vfs.OpOpenRW, vfs.OpCreate), fault: vfs.Fault{Err: syscall.EMFILE}, reads: true, lasts: true},
+		{name: "EIO of anything", filter: vfs.AnyOp, fault: eio, reads: true, lasts: true, ops: 500},
+		{name: "EIO of changes", filter: vfs.Mutating, fault: eio, lasts: true, ops: 300},
+		{name: "EIO of a half write", filter: write, fault: short(eio), lasts: true, ops: 120},
+		{name: "EIO of syncs", filter: syncs, fault: eio, lasts: true, ops: 100},
+		{name: "ENOSPC of syncs", filter: syncs, fault: full, lasts: true, ops: 100},
+		{name: "ENOSPC", filter: grows, fault: full, ops: 150},
+		{name: "ENOSPC of a half write", filter: write, fault: short(full), ops: 110},
+		{name: "EIO of tables", filter: vfs.Filter(vfs.Mutating).And(vfs.OnFile("*.sst")), fault: eio, ops: 30},
+		{name: "EMFILE", filter: vfs.OfKind(vfs.OpOpen, vfs.OpOpenRW, vfs.OpCreate), fault: vfs.Fault{Err: syscall.EMFILE}, reads: true, lasts: true, ops: 60},
 	}
 	for _, k := range all {
 		k.name, k.sticky = k.name+", for ever", true
@@ -51,6 +52,10 @@ func kinds() []kind {
 	}
 	return all
 }
+
+// spread is a prime: its multiples modulo some hundreds come to every number, in
+// an order that soon covers all parts.
+const spread = 7_919
 
 // run is one run of the workload.
 type run struct {
@@ -69,7 +74,15 @@ type run struct {
 	images   []*crash.Image
 }
 
-func newRun(k kind, n int64, seed uint64) *run {
+// singleSteps is what a run does.
+const singleSteps = 30
+
+// newRun draws a run. Neighbouring seeds take the kinds in turn, and those of a
+// kind fail operations evenly spread over all that there are.
+func newRun(seed uint64) *run {
+	all := kinds()
+	k := all[seed%uint64(len(all))]
+	n := 1 + int64(seed/uint64(len(all))*spread%uint64(k.ops))
 	r := &run{kind: k, n: n, seed: seed, mem: vfs.NewMem(), clock: crash.NewClock(), rand: rand.New(rand.NewPCG(seed, uint64(n)))}
 	decide := vfs.FaultNth(n, k.filter, k.fault, k.sticky)
 	r.faulty = vfs.NewFaulty(r.mem, func(op vfs.Op) *vfs.Fault {
@@ -85,7 +98,7 @@ func newRun(k kind, n int64, seed uint64) *run {
 
 // String describes the run for a failure message.
 func (r *run) String() string {
-	s := fmt.Sprintf("CORDWOOD_SEED=%d: %s, operation %d", r.seed, r.kind.name, r.n)
+	s := fmt.Sprintf("%s, operation %d", r.kind.name, r.n)
 	if op := r.first.Load(); op != nil {
 		s += fmt.Sprintf(": %v %s at %d length %d", op.Kind, op.Path, op.Offset, op.Len)
 	}
@@ -96,7 +109,7 @@ func (r *run) String() string {
 const hangAfter = 10 * time.Minute
 
 // work is the part of the run that has faults.
-func (r *run) work(steps int) error {
+func (r *run) work() error {
 	watchdog := time.AfterFunc(hangAfter, func() { panic("a run hangs: " + r.String()) })
 	defer watchdog.Stop()
 	defer func() {
@@ -104,7 +117,7 @@ func (r *run) work(steps int) error {
 			_ = r.w.Close()
 		}
 	}()
-	for range steps {
+	for range singleSteps {
 		if r.w.Store == nil {
 			if err := r.open(); err != nil {
 				return err
