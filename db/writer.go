@@ -352,7 +352,7 @@ func (db *DB) freeze() error {
 	w := &db.w
 	db.noteSegment(w.nextSegment) // before its file can be seen
 	if err := db.active.wal.Rotate(w.nextSegment); err != nil {
-		return err
+		return db.logFailure(err)
 	}
 	w.gen.nextSegment = w.nextSegment
 	w.nextSegment++
@@ -374,5 +374,14 @@ func (db *DB) openWAL() error {
 	if db.active.wal != nil {
 		return nil
 	}
-	return db.createWAL()
+	return db.logFailure(db.createWAL())
+}
+
+// logFailure makes the store read-only if err says that the log has failed for
+// good, whoever has met with it: another try would lose the cause.
+func (db *DB) logFailure(err error) error {
+	if errors.Is(err, wal.ErrFailed) {
+		return db.fail(err)
+	}
+	return err
 }

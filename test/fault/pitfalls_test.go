@@ -303,3 +303,40 @@ func TestKeyspaceInDoubtIsDurableBeforeACommitToIt(t *testing.T) {
 		t.Errorf("after a power loss: %q, %v", v, err)
 	}
 }
+
+// TestSyncOfANewLogThatFailsIsTheEndOfWriting is about a log that something else
+// than a commit starts, or continues in a new file.
+func TestSyncOfANewLogThatFailsIsTheEndOfWriting(t *testing.T) {
+	for name, call := range map[string]func(store *db.DB) error{
+		"Subscribe": func(store *db.DB) error {
+			f, err := store.Subscribe(db.FeedOptions{})
+			if err == nil {
+				err = f.Close()
+			}
+			return err
+		},
+		"Flush": func(store *db.DB) error { return store.Flush(context.Background()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			mem := vfs.NewMem()
+			faulty := vfs.NewFaulty(mem, nil)
+			store := openStore(t, faulty, nil)
+			if name == "Flush" {
+				fill(t, store, 0, 1, db.Sync)
+			}
+			faulty.SetDecide(vfs.FailNth(1, vfs.OfKind(vfs.OpSync).And(vfs.OnFile("*.wal")), syscall.ENOSPC, false))
+			if err := call(store); !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if err := store.Metrics().BackgroundError; !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("the store goes on: %v", err)
+			}
+			if err := store.Put([]byte("more"), nil); !errors.Is(err, db.ErrReadOnly) || !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("a write gives %v", err)
+			}
+			if err := store.Close(); !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("Close gives %v", err)
+			}
+		})
+	}
+}
