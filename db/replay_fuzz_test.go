@@ -15,7 +15,7 @@ import (
 
 // storeBound is what opening a store, reading and writing it and closing it may
 // take: caches and buffers in the first place.
-var storeBound = testkit.Bound{PerByte: 256, Fixed: 64 << 20}
+var storeBound = testkit.Bound{PerByte: 256, Fixed: 16 << 20}
 
 // fuzzOptions are those of small stores that are opened often.
 func fuzzOptions(fs vfs.FS) *Options {

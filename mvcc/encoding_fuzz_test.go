@@ -52,7 +52,7 @@ func isTyped(err error) bool {
 
 // spaceBound is what a small store may take for the work on a hostile record,
 // compactions and all.
-var spaceBound = testkit.Bound{PerByte: 4096, Fixed: 64 << 20}
+var spaceBound = testkit.Bound{PerByte: 1024, Fixed: 16 << 20}
 
 // FuzzSpace puts arbitrary bytes into the keyspace of a space: reads end, with
 // what was there or an error.

@@ -11,7 +11,7 @@ import (
 )
 
 // indexBound is what a small store and its view may take.
-var indexBound = testkit.Bound{PerByte: 4096, Fixed: 64 << 20}
+var indexBound = testkit.Bound{PerByte: 1024, Fixed: 16 << 20}
 
 // FuzzIndexEntries puts arbitrary bytes into the keyspaces of two indexes, among
 // honest entries and in place of their state: reads end, with an error that says

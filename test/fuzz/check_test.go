@@ -19,7 +19,7 @@ import (
 
 // bound is what all of check may take: a few openings of a store, with their
 // memtables and caches, and merges of all its tables.
-var bound = testkit.Bound{PerByte: 512, Fixed: 96 << 20}
+var bound = testkit.Bound{PerByte: 512, Fixed: 16 << 20}
 
 // isTyped reports whether err is what a directory may be told to be.
 func isTyped(err error) bool {
