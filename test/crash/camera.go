@@ -3,6 +3,7 @@ package crash
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -20,6 +21,7 @@ type Image struct {
 	Points  map[string]Span // checkpoints, likewise
 	At      vfs.Op          // the operation that did not take place
 	Kind    string
+	lo, hi  int64 // of an Order, until its bounds are known: see Order.Resolve
 	items   []vfs.CrashItem
 	choices []vfs.CrashChoice
 }
@@ -41,33 +43,52 @@ func (i *Image) unsettled() bool {
 	return i.Kind == "kill" && i.At.Kind == vfs.OpSync && strings.Contains(i.At.Path, "MANIFEST")
 }
 
-// Camera takes images of a file system before the operations of a workload.
-// Safe for concurrent use.
+// Witness knows what commits were made, and which of them a crash must leave.
+type Witness interface {
+	// before notes in an image that is about to be taken what must be there.
+	before(img *Image)
+	// after notes in an image that was just taken what may be there.
+	after(img *Image)
+}
+
+// Camera takes images of a file system before the operations of a workload. Of
+// images that hold the same bytes it keeps one, which has to stand up to what
+// each of them must and may hold. Safe for concurrent use.
 type Camera struct {
 	FS      *vfs.Mem
-	History *History
+	Witness Witness
 	Clock   *Clock
 	// SubsetsMax is up to how many un-synced items all subsets are taken of.
 	SubsetsMax int
-	// Random is how many images with random choices are taken otherwise.
+	// SinglesMax is up to how many un-synced items each is kept alone, left out
+	// alone, and torn alone while the others are kept.
+	SinglesMax int
+	// Random is how many images with random choices are taken where there are
+	// more items than SubsetsMax.
 	Random int
 	// Every, if not 0, says of how many operations one is filmed.
 	Every int
 	// ImagesMax ends it all.
 	ImagesMax int
+	// Yield, if not 0, is up to how often a write or a sync of the log lets
+	// others run before it is carried out, so that commits queue up behind it.
+	Yield int
 
 	mu     sync.Mutex
 	rand   *rand.Rand
 	images []*Image
-	syncs  int // operations that made something durable since the last "none"
+	taken  map[likeness]*Image
+	hash   hasher
 	seen   int // operations seen
 	first  int // operation to film
+	writes int // of the log
 }
 
 // Start starts to take images.
 func (c *Camera) Start(seed uint64) {
 	c.rand = rand.New(rand.NewPCG(seed, 3))
-	c.syncs, c.first = 1, int(seed%1000)
+	c.first = int(seed % 1000)
+	c.taken = make(map[likeness]*Image)
 	c.FS.SetHook(c.shoot)
 }
 
@@ -76,6 +97,7 @@ func (c *Camera) Stop() []*Image {
 	c.FS.SetHook(nil)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.taken = nil
 	return c.images
 }
 
@@ -87,43 +109,74 @@ func (c *Camera) Operations() int {
 	return c.seen
 }
 
-// shoot is the hook. What must be there is read before the image is taken, what
-// may be there after it.
+// shoot is the hook.
 func (c *Camera) shoot(op vfs.Op) error {
 	if !op.Kind.Mutates() {
 		return nil
 	}
+	for range c.film(op) {
+		runtime.Gosched()
+	}
+	return nil
+}
+
+// film takes the images before an operation, and says how often others shall
+// run before it is carried out.
+func (c *Camera) film(op vfs.Op) (yield int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.seen++
+	if strings.HasSuffix(op.Path, ".wal") && (op.Kind == vfs.OpWrite || op.Kind == vfs.OpSync) {
+		if op.Kind == vfs.OpWrite {
+			c.writes++
+		}
+		if c.Yield > 0 {
+			yield = c.rand.IntN(c.Yield)
+		}
+	}
 	if len(c.images) >= c.ImagesMax || c.Every > 0 && c.seen%c.Every != c.first%c.Every {
-		return nil
+		return yield
 	}
 	items := c.FS.Unsynced()
-	// Without a sync since, an image of only the durable is the same again.
-	if c.syncs > 0 {
-		c.syncs--
-		c.power(op, "none", nil, nil)
-	}
-	switch op.Kind {
-	case vfs.OpSync, vfs.OpSyncDir, vfs.OpLock:
-		c.syncs = 2 // it has not happened yet, nor perhaps before the next one
-	}
+	c.subset(op, "none", items, func(int) vfs.CrashChoice { return vfs.CrashDrop })
 	if len(items) == 0 {
-		return nil
+		return yield
 	}
 	c.kill(op)
-	if n := len(items); n <= c.SubsetsMax {
+	n := len(items)
+	if n <= c.SubsetsMax {
 		for set := 1; set < 1<<n; set++ {
 			c.subset(op, "subset", items, func(i int) vfs.CrashChoice { return vfs.CrashChoice(set >> i & 1) })
 		}
-		return nil
+	} else {
+		c.subset(op, "all", items, func(int) vfs.CrashChoice { return vfs.CrashKeep })
+		for range c.Random {
+			c.random(op, items)
+		}
 	}
-	c.subset(op, "all", items, func(int) vfs.CrashChoice { return vfs.CrashKeep })
-	for range c.Random {
-		c.random(op, items)
+	if n <= c.SinglesMax {
+		c.singles(op, items)
 	}
-	return nil
+	return yield
+}
+
+// singles takes the images in which one item is unlike all others. Those that
+// all subsets have already are known by their bytes.
+func (c *Camera) singles(op vfs.Op, items []vfs.CrashItem) {
+	for one := range items {
+		if len(items) > c.SubsetsMax {
+			c.subset(op, "one", items, func(i int) vfs.CrashChoice { return choice(i == one) })
+			c.subset(op, "all but one", items, func(i int) vfs.CrashChoice { return choice(i != one) })
+		}
+		if !items[one].Dir {
+			c.subset(op, "one torn", items, func(i int) vfs.CrashChoice {
+				if i == one {
+					return vfs.CrashTear
+				}
+				return vfs.CrashKeep
+			})
+		}
+	}
 }
 
 // random takes an image of one of several forms.
@@ -164,37 +217,35 @@ func (c *Camera) subset(op vfs.Op, kind string, items []vfs.CrashItem, pick func
 // power takes an image of a power loss. Items that have come since items were
 // listed are dropped.
 func (c *Camera) power(op vfs.Op, kind string, items []vfs.CrashItem, choices []vfs.CrashChoice) {
-	lo := c.History.Synced()
-	points, spaces := c.History.Checkpoints(), c.History.MaySpaces()
-	next := 0
-	fs := c.FS.CrashClone(func(item vfs.CrashItem) vfs.CrashChoice {
-		for n := next; n < len(items); n++ {
-			if items[n] == item {
-				next = n + 1
-				return choices[n]
+	c.take(&Image{At: op, Kind: kind, items: items, choices: choices}, func() *vfs.Mem {
+		next := 0
+		return c.FS.CrashClone(func(item vfs.CrashItem) vfs.CrashChoice {
+			for n := next; n < len(items); n++ {
+				if items[n] == item {
+					next = n + 1
+					return choices[n]
+				}
 			}
-		}
-		return vfs.CrashDrop
+			return vfs.CrashDrop
+		})
 	})
-	c.keep(&Image{FS: fs, Lo: lo, Synced: lo, Points: points, Spaces: spaces, At: op, Kind: kind, items: items, choices: choices})
 }
 
 // kill takes an image of the death of the process.
-func (c *Camera) kill(op vfs.Op) {
-	synced, lo := c.History.Synced(), c.History.Acked()
-	points, spaces := c.History.Checkpoints(), c.History.MaySpaces()
-	c.keep(&Image{FS: c.FS.KillClone(), Lo: lo, Synced: synced, Points: points, Spaces: spaces, At: op, Kind: "kill"})
-}
+func (c *Camera) kill(op vfs.Op) { c.take(&Image{At: op, Kind: "kill"}, c.FS.KillClone) }
 
-func (c *Camera) keep(i *Image) {
-	i.Hi = c.History.Begun()
-	i.Spaces = append(i.Spaces, c.History.MaySpaces()...)
+// take takes an image. What must be there is noted before, what may be there
+// after it.
+func (c *Camera) take(i *Image, clone func() *vfs.Mem) {
+	c.Witness.before(i)
+	i.FS = clone()
+	c.Witness.after(i)
 	i.Now = c.Clock.Nanos()
-	still := c.History.Checkpoints()
-	for dir := range i.Points {
-		if _, ok := still[dir]; !ok {
-			delete(i.Points, dir) // its removal may have begun
-		}
+	like := c.likeness(i)
+	if known := c.taken[like]; known != nil {
+		known.narrow(i)
+		return
 	}
+	c.taken[like] = i
 	c.images = append(c.images, i)
 }

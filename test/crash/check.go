@@ -42,7 +42,7 @@ func (c Check) Run(h *History, img *Image, opts db.Options) (again int, err erro
 	}
 	fs := img.FS.KillClone()
 	fs.SetCapacity(-1)
-	w := &Workload{Opts: opts, History: NewHistory(Empty(), nil), clock: at, rand: rand.New(rand.NewPCG(c.Seed, 4))}
+	w := &Workload{Opts: opts, History: NewHistory(Empty(), nil), clock: at, draws: draws{rand: rand.New(rand.NewPCG(c.Seed, 4))}}
 	w.Opts.FS, w.Opts.Clock = fs, at.Now
 	if err := w.Open(); err != nil {
 		return 0, err
@@ -65,6 +65,9 @@ func (c Check) Run(h *History, img *Image, opts db.Options) (again int, err erro
 		return 0, fmt.Errorf("%d handles open after Close", open)
 	}
 	for dir, span := range img.Points {
+		if !h.firstSight(img, dir, span) {
+			continue
+		}
 		if err := img.checkpoint(h, opts, at, dir, span); err != nil {
 			return 0, fmt.Errorf("checkpoint %s: %w", dir, err)
 		}
@@ -204,9 +207,9 @@ func (i *Image) checkpoint(h *History, opts db.Options, at *Clock, dir string, s
 func (c Check) again(h *History, img *Image, n int, spaces Spaces, opts db.Options) (int, error) {
 	mem := img.FS.KillClone()
 	at := img.at()
-	w := &Workload{Opts: opts, History: h.Cut(img, min(img.Synced, n), n, spaces), clock: at, rand: rand.New(rand.NewPCG(c.Seed, 5))}
+	w := &Workload{Opts: opts, History: h.Cut(img, min(img.Synced, n), n, spaces), clock: at, draws: draws{rand: rand.New(rand.NewPCG(c.Seed, 5))}}
 	w.Opts.FS, w.Opts.Clock, w.writes = mem, at.Now, 1<<30
-	camera := &Camera{FS: mem, History: w.History, Clock: at, Random: 2, ImagesMax: 400}
+	camera := &Camera{FS: mem, Witness: w.History, Clock: at, Random: 2, ImagesMax: 400}
 	camera.Start(c.Seed)
 	err := w.Open()
 	for i, n := 0, w.rand.IntN(2)*6; err == nil && i < n; i++ {
@@ -287,19 +290,27 @@ func ReadAll(store *db.DB) ([]Item, error) {
 		if err != nil {
 			return nil, err
 		}
-		if name != "" {
-			got = append(got, Item{Space: name})
+		if got, err = scanAll(ks, name, got); err != nil {
+			return nil, err
 		}
-		for it, err := range ks.Scan(db.All()) {
-			if err != nil {
-				return nil, fmt.Errorf("scan of %q: %w", name, err)
-			}
-			v, err := it.Value()
-			if err != nil {
-				return nil, fmt.Errorf("value of %q/%q: %w", name, it.Key(), err)
-			}
-			got = append(got, Item{name, string(it.Key()), bytes.Clone(v)})
+	}
+	return got, nil
+}
+
+// scanAll appends the items of a keyspace.
+func scanAll(from db.Reader, name string, got []Item) ([]Item, error) {
+	if name != "" {
+		got = append(got, Item{Space: name})
+	}
+	for it, err := range from.Scan(db.All()) {
+		if err != nil {
+			return nil, fmt.Errorf("scan of %q: %w", name, err)
 		}
+		v, err := it.Value()
+		if err != nil {
+			return nil, fmt.Errorf("value of %q/%q: %w", name, it.Key(), err)
+		}
+		got = append(got, Item{name, string(it.Key()), bytes.Clone(v)})
 	}
 	return got, nil
 }

@@ -172,6 +172,7 @@ type History struct {
 	numbers int      // given to keyspaces so far
 
 	checkpoints map[string]*Span
+	sighted     map[string]bool // checkpoints of images, by their bytes and by what is asked of them
 }
 
 // NewHistory is the history of a store that holds base, durably.
@@ -376,4 +377,35 @@ func (h *History) Checkpoints() map[string]Span {
 		m[dir] = *s
 	}
 	return m
+}
+
+// before implements Witness.
+func (h *History) before(img *Image) {
+	img.Synced, img.Lo = h.Synced(), h.Acked()
+	if img.Kind != "kill" {
+		img.Lo = img.Synced
+	}
+	img.Points, img.Spaces = h.Checkpoints(), h.MaySpaces()
+}
+
+// after implements Witness.
+func (h *History) after(img *Image) {
+	img.Hi = h.Begun()
+	img.Spaces = joinSpaces(img.Spaces, h.MaySpaces())
+	still := h.Checkpoints()
+	for dir := range img.Points {
+		if _, ok := still[dir]; !ok {
+			delete(img.Points, dir) // its removal may have begun
+		}
+	}
+}
+
+// joinSpaces appends the keyspaces of b to a that a has not.
+func joinSpaces(a, b []Spaces) []Spaces {
+	for _, s := range b {
+		if !slices.ContainsFunc(a, func(has Spaces) bool { return maps.Equal(has, s) }) {
+			a = append(a, s)
+		}
+	}
+	return a
 }

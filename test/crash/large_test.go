@@ -3,7 +3,6 @@ package crash
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -53,7 +53,7 @@ type largePlan struct {
 }
 
 func makeLargePlan() largePlan {
-	if os.Getenv("CORDWOOD_CI") != "" {
+	if testkit.Thorough() {
 		return largePlan{writes: 1800, random: 1, every: 9}
 	}
 	if testing.Short() {
@@ -69,7 +69,7 @@ func TestACommitAThousandTimesLargerThanAMemtableIsWholeOrNotThere(t *testing.T)
 }
 
 func filmLarge(t *testing.T, form string, p largePlan) {
-	seed := firstSeed(t)
+	seed := testkit.Seed(t)
 	mem, clock := vfs.NewMem(), NewClock()
 	w := NewWorkload(mem, Empty(), seed, clock)
 	w.Opts.MemtableBytes, w.Opts.ValueThreshold = 2<<10, 500
@@ -81,7 +81,7 @@ func filmLarge(t *testing.T, form string, p largePlan) {
 		d = db.Sync
 	}
 	s := &script{Workload: w, t: t}
-	s.camera = &Camera{FS: mem, History: w.History, Clock: clock, Random: p.random, Every: p.every, ImagesMax: 20_000}
+	s.camera = &Camera{FS: mem, Witness: w.History, Clock: clock, Random: p.random, Every: p.every, ImagesMax: 20_000}
 	synctest.Test(t, func(t *testing.T) {
 		s.must(w.Open())
 		for _, name := range []string{"a", "b"} {

@@ -26,7 +26,7 @@ func play(t *testing.T, run func(s *script)) {
 	w := NewWorkload(mem, Empty(), 1, clock)
 	w.Opts.SyncInterval, w.Opts.ValueThreshold, w.Opts.MemtableBytes = -1, 64, 16<<10
 	s := &script{Workload: w, t: t}
-	s.camera = &Camera{FS: mem, History: w.History, Clock: clock, SubsetsMax: 4, Random: 4, ImagesMax: 2_000}
+	s.camera = &Camera{FS: mem, Witness: w.History, Clock: clock, SubsetsMax: 4, Random: 4, ImagesMax: 2_000}
 	synctest.Test(t, func(t *testing.T) {
 		s.must(w.Open())
 		s.camera.Start(1)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,13 +25,15 @@ type Workload struct {
 	Opts    db.Options
 	Trace   []string // what it did last
 
-	rand   *rand.Rand
+	draws
 	clock  *Clock
 	batch  *db.Batch
-	writes int                     // made so far: makes values differ
 	spaces map[string]*db.Keyspace // that were opened, by name
 	snap   *db.Snapshot
 	points int // checkpoints made so far
+	noting sync.Mutex
+
+	collections uint64 // of garbage, before the store was closed
 }
 
 // Clock is time that only tests move. Safe for concurrent use.
@@ -52,7 +55,7 @@ func (c *Clock) Nanos() int64 { return c.nanos.Load() }
 // NewWorkload makes a workload with options drawn from seed, on a store that
 // holds base. It opens nothing.
 func NewWorkload(fs vfs.FS, base *State, seed uint64, clock *Clock) *Workload {
-	w := &Workload{History: NewHistory(base, nil), clock: clock, rand: rand.New(rand.NewPCG(seed, 2))}
+	w := &Workload{History: NewHistory(base, nil), clock: clock, draws: draws{rand: rand.New(rand.NewPCG(seed, 2))}}
 	pick := func(values ...int) int { return values[w.rand.IntN(len(values))] }
 	w.Opts = db.Options{
 		FS: fs, Merge: db.Append(), Clock: clock.Now,
@@ -101,6 +104,7 @@ func (w *Workload) Close() error {
 		w.snap = nil
 	}
 	acked := w.History.Acked()
+	w.collections += w.Store.Metrics().Collections
 	err := w.Store.Close()
 	w.Store = nil
 	if err == nil {
@@ -109,7 +113,10 @@ func (w *Workload) Close() error {
 	return errors.Join(append(errs, err)...)
 }
 
+// note adds to the trace.
 func (w *Workload) note(format string, args ...any) {
+	w.noting.Lock()
+	defer w.noting.Unlock()
 	if len(w.Trace) >= 60 {
 		w.Trace = w.Trace[1:]
 	}
@@ -375,44 +382,4 @@ func (w *Workload) acked(writes []Write, d db.Durability, commit func() error) e
 	}
 	w.History.Ack(d == db.Sync)
 	return nil
-}
-
-// keys is how many there are.
-const keys = 48
-
-func (w *Workload) key() string { return fmt.Sprintf("key/%03d", w.rand.IntN(keys)) }
-
-func (w *Workload) bounds() (lo, hi string) {
-	lo, hi = w.key(), w.key()
-	return min(lo, hi), max(lo, hi)
-}
-
-// draw makes a write whose value there was not before.
-func (w *Workload) draw() Write {
-	w.writes++
-	d := Write{Op: "ppppppppttddmmr"[w.rand.IntN(15)], Key: w.key()}
-	switch d.Op {
-	case 'd':
-	case 'r':
-		d.End = d.Key + "~"
-		if w.rand.IntN(4) == 0 {
-			d.Key, d.End = w.bounds()
-		}
-	case 'm':
-		d.Value = fmt.Appendf(nil, "+%d", w.writes)
-	default:
-		size := w.rand.IntN(48)
-		switch w.rand.IntN(8) {
-		case 0, 1, 2:
-			size = 64 + w.rand.IntN(300)
-		case 3:
-			size = 512 + w.rand.IntN(2048)
-		}
-		d.Value = fmt.Appendf(make([]byte, 0, size+16), "#%d.", w.writes)
-		for len(d.Value) < size {
-			d.Value = append(d.Value, byte('a'+w.rand.IntN(16)))
-		}
-		d.TTL = time.Duration(1+w.rand.IntN(60)) * time.Second
-	}
-	return d
 }
