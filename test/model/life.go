@@ -111,13 +111,17 @@ func (r *run) shut(leak bool) error {
 			return err
 		}
 	}
-	r.events.mu.Lock()
-	defer r.events.mu.Unlock()
-	if r.events.bad == nil && r.events.leaks != leaks {
-		return fmt.Errorf("%d leaks were reported, there were %d", r.events.leaks, leaks)
+	told, bad := r.events.soFar()
+	switch {
+	case bad != nil:
+		return bad
+	case told.leaks != leaks:
+		return fmt.Errorf("%d leaks were reported, there were %d", told.leaks, leaks)
+	case told.cuts > 0 && !r.powerLost:
+		return errors.New("the log was cut, though no power was lost")
 	}
-	r.events.leaks = 0
-	return r.events.bad
+	r.powerLost = false
+	return nil
 }
 
 // useClosed uses what was open when the store was closed.
@@ -214,7 +218,7 @@ func (r *run) resumeFeeds(feeds []*heldFeed) error {
 // lookReadOnly compares what an opening that writes nothing shows.
 func (r *run) lookReadOnly(fs *vfs.Mem) error {
 	opts := r.opts
-	opts.ReadOnly, opts.FS = true, fs
+	opts.ReadOnly, opts.FS, opts.Events = true, fs, nil
 	opts.Prefix = r.drawPrefix()
 	store, err := db.Open(dir, &opts)
 	if err != nil {
@@ -242,7 +246,7 @@ func (r *run) kill() error {
 		}
 	}
 	r.synced = len(r.log) - 1 // none of them can be missing
-	return r.replace(image)
+	return r.replace(image, false)
 }
 
 // losePower opens what a power loss may leave: a prefix of the commits that has
@@ -258,8 +262,7 @@ func (r *run) losePower() error {
 			}
 		}
 	}
-	image := r.fs.CrashClone(r.drawCrash())
-	return r.replace(image)
+	return r.replace(r.fs.CrashClone(r.drawCrash()), true)
 }
 
 // drawCrash draws what becomes of what was not synced.
@@ -280,12 +283,12 @@ func (r *run) drawCrash() func(vfs.CrashItem) vfs.CrashChoice {
 
 // replace goes on with image in place of the file system, and finds out which
 // commits it holds. All that are in it, and nothing else, must be there.
-func (r *run) replace(image *vfs.Mem) error {
+func (r *run) replace(image *vfs.Mem, powerLost bool) error {
 	feeds := slices.Clone(r.feeds)
 	if err := r.shut(r.draw.One(8)); err != nil {
 		return err
 	}
-	r.fs, r.opts.FS = image, image
+	r.fs, r.opts.FS, r.powerLost = image, image, powerLost
 	log, synced := r.log, r.synced
 	if err := r.open(); err != nil {
 		return err
@@ -317,7 +320,7 @@ func (r *run) checkpoint() error {
 		return err
 	}
 	opts := r.opts
-	opts.ReadOnly = r.draw.One(2)
+	opts.ReadOnly, opts.Events = r.draw.One(2), nil
 	r.note("checkpoint, opened to read only %v", opts.ReadOnly)
 	store, err := db.Open(to, &opts)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/cordwood-db/cordwood/db"
 )
@@ -54,6 +53,12 @@ func (r *run) getFrom(from db.Reader, want state) error {
 		return same(key, values[0], err, value, ok)
 	}
 	got, err := from.Get(key)
+	if e, _ := want.find(string(key)); ok && err == nil && e.op != nil && e.op.Name() == db.Union().Name() {
+		members, err := db.UnionMembers(got)
+		if err != nil || !bytes.Equal(db.UnionBytes(members...), got) {
+			return fmt.Errorf("%q is no set: %q, %v", key, members, err)
+		}
+	}
 	return same(key, got, err, value, ok)
 }
 
@@ -96,29 +101,4 @@ func brief(b []byte) string {
 		return fmt.Sprintf("%q", b)
 	}
 	return fmt.Sprintf("%q... (%d bytes)", b[:40], len(b))
-}
-
-// checkMetrics looks at what must hold of the figures.
-func (r *run) checkMetrics() error {
-	m := r.store.Metrics()
-	if m.BackgroundError != nil {
-		return m.BackgroundError
-	}
-	r.events.mu.Lock()
-	bad := r.events.bad
-	r.events.mu.Unlock()
-	if bad != nil {
-		return bad
-	}
-	if m.Snapshots != len(r.snapshots) || m.Cursors != len(r.cursors) || m.Transactions != len(r.txs) {
-		return fmt.Errorf("%d snapshots, %d cursors, %d transactions are open; want %d, %d, %d",
-			m.Snapshots, m.Cursors, m.Transactions, len(r.snapshots), len(r.cursors), len(r.txs))
-	}
-	if len(m.Keyspaces) != len(r.spaces)+1 {
-		return fmt.Errorf("figures of %d keyspaces, want %d", len(m.Keyspaces), len(r.spaces)+1)
-	}
-	if names := r.store.Keyspaces(); !slices.Equal(names, r.names()) {
-		return fmt.Errorf("keyspaces %q, want %q", names, r.names())
-	}
-	return nil
 }

@@ -1,11 +1,10 @@
 package model
 
 import (
-	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing/synctest"
 	"time"
@@ -47,9 +46,12 @@ type run struct {
 	changes   []write      // committed since the oldest of txs began, or longer
 	batch     *db.Batch
 
-	events   events
-	explains bool       // did is kept
-	did      [][]string // what each step did, for people
+	events    events
+	refused   uint64     // commits that met a conflict since the store was opened
+	figures   []uint64   // counters of the store, as of their last look
+	powerLost bool       // before the store was opened
+	explains  bool       // did is kept
+	did       [][]string // what each step did, for people
 
 	checkpoints int // made so far
 }
@@ -72,29 +74,6 @@ type heldSnapshot struct {
 	snap *db.Snapshot
 	want world
 	at   int // how many commits there were
-}
-
-// events is what the store has told in the background.
-type events struct {
-	mu    sync.Mutex
-	bad   error // a failure, though nothing was made to fail
-	leaks int
-}
-
-// note is the store's listener.
-func (e *events) note(what db.Event) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	switch what := what.(type) {
-	case db.Leak:
-		e.leaks++
-	case db.JobFailed:
-		e.bad = errors.Join(e.bad, fmt.Errorf("%s failed: %w", what.Job, what.Err))
-	case db.Damage:
-		e.bad = errors.Join(e.bad, fmt.Errorf("%s is damaged: %w", what.File, what.Err))
-	case db.BackgroundError:
-		e.bad = errors.Join(e.bad, what.Err)
-	}
 }
 
 const dir = "/store"
@@ -136,7 +115,7 @@ func (r *run) begin() error {
 	r.draw.Begin("options")
 	r.clock.Store(r.now.UnixNano())
 	r.latest = r.now
-	r.opts = db.Options{FS: r.fs, Merge: db.Append(), Events: r.events.note,
+	r.opts = db.Options{FS: r.fs, Merge: db.Append(), Events: r.events.note, Logger: slog.New(failures{&r.events}),
 		Clock:     func() time.Time { return time.Unix(0, r.clock.Load()) },
 		FeedBytes: pick[int64](r, 0, 0, 100<<10, feedBytesEnough)}
 	r.drawOptions()
@@ -152,6 +131,8 @@ func (r *run) begin() error {
 // open opens the store, whose newest commit is known.
 func (r *run) open() error {
 	r.noteOptions()
+	r.events.begin()
+	r.refused, r.figures = 0, nil
 	var err error
 	if r.store, err = db.Open(dir, &r.opts); err != nil {
 		return fmt.Errorf("open: %w", err)

@@ -308,6 +308,9 @@ func (r *run) endTx(at int) error {
 	r.note("commit transaction %d: %d writes, relies on %d, passed %d", at, len(h.own), len(h.relies), len(h.passed))
 	must, may := r.conflicts(h)
 	err := h.tx.Commit()
+	if errors.Is(err, db.ErrConflict) {
+		r.refused++
+	}
 	h.tx.Discard() // does nothing
 	switch {
 	case h.failed != nil:
@@ -476,6 +479,7 @@ func (r *run) updateBeaten() error {
 		}
 		return w.do(tx.In(s.handle))
 	})
+	r.refused += uint64(min(beaten, o.TriesMax))
 	switch {
 	case beaten >= o.TriesMax:
 		if !errors.Is(err, db.ErrConflict) || calls != o.TriesMax {

@@ -31,6 +31,9 @@ func (r *run) scan(from db.Reader, s state, now time.Time) error {
 	if keysOnly {
 		rng = rng.KeysOnly()
 	}
+	if rng.IsBackward() != backward || rng.IsKeysOnly() != keysOnly {
+		return fmt.Errorf("a range has lost its form: %+v", rng)
+	}
 	limit := -1
 	if r.draw.One(3) {
 		limit = r.draw.IntN(20)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cordwood-db/cordwood/db"
@@ -82,7 +83,7 @@ func (r *run) callWrongly() error {
 	long, key := make([]byte, db.MaxKeyBytes+1), r.key()
 	to, seqs := r.writer(s), db.FeedOptions{Resume: true, After: 1 << 60}
 	var want, got error
-	switch r.draw.IntN(10) {
+	switch r.draw.IntN(11) {
 	case 0:
 		want, got = db.ErrKeyTooLarge, to.Put(long, nil)
 	case 1:
@@ -111,6 +112,10 @@ func (r *run) callWrongly() error {
 	case 8:
 		want, got = db.ErrKeyTooLarge, r.batched(r.batch, s).Put(long, nil)
 		r.batch.Reset()
+	case 9:
+		if _, err := r.store.Keyspace(strings.Repeat("x", db.KeyspaceNameBytesMax+1), nil); err == nil {
+			return errors.New("a keyspace with too long a name was made")
+		}
 	default:
 		if s.op != nil {
 			return nil
