@@ -254,6 +254,7 @@ func (r *run) kill() error {
 // background's syncs.
 func (r *run) losePower() error {
 	if interval := cmp.Or(r.opts.SyncInterval, 100*time.Millisecond); interval > 0 {
+		time.Sleep(pick(r, 0, 0, interval+time.Millisecond))
 		r.settle() // what was due now is done
 		for i := len(r.log) - 1; i > r.synced; i-- {
 			if time.Since(r.log[i].at) > interval {
