@@ -153,10 +153,10 @@ func (r *run) advanceClock() error {
 // setClockBack sets the store's clock back. What had expired may be there
 // again, unless the store has acted on it already: tellTime.
 func (r *run) setClockBack() error {
-	r.settle() // so that no job goes by the time that was
 	if err := r.closeReaders(); err != nil {
 		return err
 	}
+	r.settle() // so that no job goes by the time that was
 	d := time.Duration(1+r.draw.IntN(20_000)) * time.Millisecond
 	clock := time.Unix(0, r.clock.Add(-int64(d)))
 	r.note("clock -%v: %v", d, clock.UnixNano())
