@@ -54,4 +54,4 @@ const fuzzWeight = 3
 
 // fuzzPackages are where fuzz targets are.
 var fuzzPackages = []string{"wal", "sstable", "vlog", "manifest", "memtable", "db", "vfs", "typed", "mvcc",
-	"internal/base", "internal/record", "internal/compress", "internal/filter", "test/model"}
+	"internal/base", "internal/record", "internal/compress", "internal/filter", "test/fuzz", "test/model"}
