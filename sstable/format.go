@@ -160,8 +160,8 @@ func decodeFooter(name string, tail []byte, size uint64) (footer, error) {
 	if v := binary.LittleEndian.Uint32(fixed[footerVersionAt-footerLengthAt:]); v > formatVersion {
 		return ft, &base.FormatError{File: name, Found: v, Known: formatVersion}
 	}
-	if length != footerBytes {
-		return ft, base.Corruptf(name, at, "footer length %d", length)
+	if length != footerBytes || binary.LittleEndian.Uint32(fixed[footerVersionAt-footerLengthAt:]) == 0 {
+		return ft, base.Corruptf(name, at, "footer length %d, or no version", length)
 	}
 	ft.id = binary.LittleEndian.Uint64(b)
 	ft.size = binary.LittleEndian.Uint64(b[footerSizeAt:])

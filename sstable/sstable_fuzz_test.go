@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
@@ -11,6 +12,7 @@ import (
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/compress"
 	"github.com/cordwood-db/cordwood/internal/rangedel"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 )
 
 // reseal makes every checksum of an image right again, as far as it can find
@@ -65,21 +67,37 @@ func parseFuzzIndex(img []byte, id uint64, h handle) (index, bool) {
 	return parseIndex(contents)
 }
 
-// exercise does all that a reader can do. Errors are fine, all else is not.
-func exercise(img []byte) {
+// tableBound is what the passes of exercise may take together: each decodes all
+// blocks anew, and a compressed block may be many times what it is on disk.
+var tableBound = testkit.Bound{PerByte: 16 << 10, Fixed: 64 << 20}
+
+// exercise does all that a reader can do. Errors that say what is damaged are
+// fine, all else is not.
+func exercise(t *testing.T, img []byte) {
+	fine := func(err error) {
+		t.Helper()
+		_, damage := errors.AsType[*base.CorruptionError](err)
+		if _, format := errors.AsType[*base.FormatError](err); err != nil && !damage && !format {
+			t.Fatalf("untyped error: %v", err)
+		}
+	}
 	r, err := Open(&image{b: img}, "f.sst", ReaderOptions{})
 	if err != nil {
+		fine(err)
 		return
 	}
 	r.Properties()
 	r.PinnedBytes()
 	r.ApproximateBytes([]byte("a"), []byte("k"))
 	if n := r.ApproximateEntries([]byte("a"), []byte("b")); n > r.Properties().Entries {
-		panic("more entries in a range than in the table")
+		t.Fatal("more entries in a range than in the table")
 	}
 	r.RangeDels().CoveringSeq([]byte("a"), base.SeqNumMax)
-	_ = r.Verify(context.Background())
-	_ = r.Blocks(func(Block) error { return nil })
+	verified := r.Verify(context.Background())
+	if fine(verified); verified == nil {
+		consistent(t, r)
+	}
+	fine(r.Blocks(func(Block) error { return nil }))
 	for _, o := range []IterOptions{{}, {Readahead: true}, {Lower: []byte("a"), Upper: []byte("b\xff")}} {
 		it := r.NewIter(o)
 		for ok, n := it.First(), 0; ok && n < 5000; ok = it.Next() {
@@ -93,15 +111,44 @@ func exercise(img []byte) {
 		it.Next()
 		it.SeekLT([]byte("b"))
 		it.Next()
-		_ = it.Close()
+		fine(it.Close())
 	}
 	for _, key := range []string{"", "a", "ab", "b\xff", "\xff"} {
 		var res Result
-		_, _ = r.Lookup([]byte(key), 0, base.SeqNumMax, &res)
+		_, err := r.Lookup([]byte(key), 0, base.SeqNumMax, &res)
+		fine(err)
 		res.Release()
 		r.MayHavePrefix([]byte(key), r.Properties().PrefixExtractor)
 	}
-	_ = r.Close()
+	fine(r.Close())
+}
+
+// consistent fails unless a table that Verify has found to be whole is: it has
+// the same entries in both directions, in order, and each of them is found.
+func consistent(t *testing.T, r *Reader) {
+	it := r.NewIter(IterOptions{})
+	defer it.Close() // Verify has read it all
+	var forward []base.InternalKey
+	for ok := it.First(); ok; ok = it.Next() {
+		forward = append(forward, base.InternalKey{User: bytes.Clone(it.Key().User), Trailer: it.Key().Trailer})
+	}
+	n := len(forward)
+	for ok := it.Last(); ok; ok = it.Prev() {
+		if n--; n < 0 || forward[n].Compare(it.Key()) != 0 {
+			t.Fatalf("backward, entry %d of %d is %v", n, len(forward), it.Key())
+		}
+	}
+	if n != 0 || uint64(len(forward)) != r.Properties().Entries {
+		t.Fatalf("%d entries forward, %d fewer backward, the table says %d", len(forward), n, r.Properties().Entries)
+	}
+	for i, key := range forward {
+		if i > 0 && forward[i-1].Compare(key) >= 0 {
+			t.Fatalf("%v does not follow %v", key, forward[i-1])
+		}
+		if !it.SeekGE(key.User, key.Trailer) || it.Key().Compare(key) != 0 {
+			t.Fatalf("%v is not found", key)
+		}
+	}
 }
 
 func FuzzOpen(f *testing.F) {
@@ -116,7 +163,7 @@ func FuzzOpen(f *testing.F) {
 		if seal {
 			reseal(img)
 		}
-		exercise(img)
+		tableBound.Run(t, len(img), func() { exercise(t, img) })
 	})
 }
 
@@ -174,7 +221,9 @@ func FuzzIndex(f *testing.F) {
 		if end < offset {
 			return
 		}
-		x, reason := checkIndex(contents, offset, end, top)
+		var x index
+		var reason string
+		testkit.Bounded(t, len(contents), func() { x, reason = checkIndex(contents, offset, end, top) })
 		if reason != "" {
 			return
 		}
@@ -190,7 +239,9 @@ func FuzzProperties(f *testing.F) {
 		Vlogs: map[base.FileNum]uint64{3: 4, 5: 6}, PrefixExtractor: "cordwood.prefix.fixed.8", FilterPrefixes: 2}
 	f.Add(p.append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p, ok := decodeProperties(b)
+		var p Properties
+		var ok bool
+		testkit.Bounded(t, len(b), func() { p, ok = decodeProperties(b) })
 		if !ok {
 			return
 		}
@@ -208,7 +259,9 @@ func FuzzRangeDels(f *testing.F) {
 	_ = w.AddRangeDel(rangedel.Fragment{Start: []byte("c"), End: []byte("d"), Seqs: []base.SeqNum{5}})
 	f.Add(w.rangeDels.finish())
 	f.Fuzz(func(t *testing.T, contents []byte) {
-		frags, ok := decodeRangeDels(contents)
+		var frags []rangedel.Fragment
+		var ok bool
+		testkit.Bounded(t, len(contents), func() { frags, ok = decodeRangeDels(contents) })
 		if !ok {
 			return
 		}
@@ -226,13 +279,26 @@ func FuzzRangeDels(f *testing.F) {
 func FuzzFooter(f *testing.F) {
 	img := tableImage(f, WriterOptions{ID: testID}, nil, nil)
 	f.Add(img[len(img)-footerBytes:], uint64(len(img)))
+	old := bytes.Clone(img[len(img)-footerBytes:])
+	clear(old[footerVersionAt:][:4]) // there is no version 0
+	f.Add(old, uint64(len(img)))
 	f.Fuzz(func(t *testing.T, tail []byte, size uint64) {
 		if uint64(len(tail)) > size || size > 1<<62 {
 			return
 		}
-		ft, err := decodeFooter("f.sst", tail, size)
-		if err == nil && ft.sections[sectionTopIndex].end() != size-footerBytes {
-			t.Fatalf("%+v in %d bytes", ft, size)
+		for _, seal := range []bool{false, true} {
+			if tail = bytes.Clone(tail); seal && len(tail) >= footerBytes {
+				ft := tail[len(tail)-footerBytes:]
+				copy(ft[footerMagicAt:], footerMagic)
+				binary.LittleEndian.PutUint64(ft[footerChecksumAt:], xxhash.Sum64(ft[:footerChecksumAt]))
+			}
+			ft, err := decodeFooter("f.sst", tail, size)
+			if err != nil {
+				continue
+			}
+			if ft.sections[sectionTopIndex].end() != size-footerBytes || !bytes.Equal(ft.append(nil), tail[len(tail)-footerBytes:]) {
+				t.Fatalf("%+v in %d bytes", ft, size)
+			}
 		}
 	})
 }
