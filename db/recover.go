@@ -456,10 +456,11 @@ func (r *recovery) install() {
 	// Positions that are given out before the next commit do not count the gap:
 	// it is forgotten if the store is closed without one.
 	db.visible.Store(uint64(r.seqMax))
-	w.seq = min(r.seqMax, seqNumLast)
+	w.seq = r.seqMax
 	if r.writes || r.log.Cut != nil {
-		w.seq = min(w.seq+seqGap, seqNumLast)
+		w.seq += seqGap
 	}
+	w.seq = min(w.seq, seqNumLast)
 	w.nextSegment = max(r.log.NextSegment, 1)
 	w.nextLSN = r.log.EndLSN
 	db.beginRetention(w.seq, r.log.EndLSN)
