@@ -9,9 +9,9 @@ var recoveryBugs = []mutation{
 		`		if !whole && !PLANTED {`, "test/crash"},
 	{"numbers-of-cut-commits-reused", "3", "Sequence numbers of commits that were cut off are given again.",
 		"db/recover.go",
-		`		w.seq += seqGap`,
+		`		w.seq = min(w.seq+seqGap, seqNumLast)`,
 		`		if !PLANTED {
-			w.seq += seqGap
+			w.seq = min(w.seq+seqGap, seqNumLast)
 		}`, "test/crash"},
 	{"flushed-commits-replayed", "2", "Commits that tables have are applied once more.",
 		"db/recover.go",
