@@ -20,6 +20,12 @@
 // been delivered once, in order. Meanwhile the child flushes, compacts, collects
 // garbage, makes checkpoints, which are checked too, and reads snapshots.
 //
+// # Limits and leaks
+//
+// Children run out of memory, of descriptors and of what a file may grow to; one
+// works inside the memory that its options say. Cycles of opening and closing,
+// and of failing to, leave no descriptor, map, goroutine or heap behind.
+//
 // CORDWOOD_SEED repeats the options and the moments of a store. CORDWOOD_HUGE_GIB
 // runs a transaction of so many GiB whose process is killed while it commits.
 package process

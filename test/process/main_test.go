@@ -19,7 +19,7 @@ const childEnv = "CORDWOOD_TEST_CHILD"
 func TestMain(m *testing.M) {
 	roles := map[string]func(dir string) error{
 		"writers": writersChild, "owner": ownerChild, "reader": readerChild, "huge": hugeChild,
-		"filler": fillerChild,
+		"filler": fillerChild, "limited": limitedChild, "bounded": boundedChild,
 	}
 	role := os.Getenv(childEnv)
 	if role == "" {

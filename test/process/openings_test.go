@@ -73,6 +73,11 @@ func (o *openings) prepare(t *testing.T) {
 	}
 }
 
+// cachedKeys is how many keys fill a small block cache several times.
+const cachedKeys = 1000
+
+func cachedKey(i int) []byte { return fmt.Appendf(nil, "cached/%08d", i) }
+
 // fillerChild fills a store, and closes it when its standard input ends.
 func fillerChild(dir string) error {
 	store, err := db.Open(dir, openingOptions())
@@ -81,6 +86,11 @@ func fillerChild(dir string) error {
 	}
 	for i := range 400 {
 		if err := store.Put(batchKey(0, i%300, 0), batchValue(0, i, 0)); err != nil {
+			return err
+		}
+	}
+	for i := range cachedKeys {
+		if err := store.Put(cachedKey(i), make([]byte, 400)); err != nil {
 			return err
 		}
 	}
@@ -185,16 +195,22 @@ func (o *openings) recovered(*rand.Rand) (opened bool, err error) {
 	return true, errors.Join(err, os.RemoveAll(dir+"-checkpoint"))
 }
 
+// readOnly opens a store twice, with a block cache that has to choose.
 func (o *openings) readOnly(*rand.Rand) (opened bool, err error) {
 	opts := openingOptions()
 	opts.ReadOnly = true
+	opts.MemoryMax, opts.MemtableBytes = 64<<10, 1<<10
 	a, err := db.Open(o.whole, opts)
 	if err != nil {
 		return false, err
 	}
 	b, err := db.Open(o.whole, opts)
 	if err == nil {
-		_, err = b.NewCursor(db.All()) // left open
+		for i := 0; i < cachedKeys && err == nil; i += 7 {
+			err = want(b, cachedKey(i), make([]byte, 400))
+		}
+		_, e := b.NewCursor(db.All()) // left open
+		err = errors.Join(err, e)
 		err = errors.Join(err, b.Close())
 	}
 	err = errors.Join(err, want(a, []byte("m"), []byte("x")), a.Close())

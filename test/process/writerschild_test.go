@@ -74,7 +74,7 @@ func writersChild(dir string) error {
 			}
 		})
 	}
-	if err := say(sayOpen); err != nil {
+	if err := errors.Join(say(sayOpen), starve()); err != nil {
 		return err
 	}
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
