@@ -11,6 +11,9 @@ func FuzzDecodeCommit(f *testing.F) {
 	_, enc := sample()
 	f.Add(enc)
 	f.Add([]byte{})
+	// The first keyspace that there is not, and the first length too many.
+	f.Add(append(CommitHeader{FirstSeq: 1, Count: 1, OpsLen: 10}.Append(nil), byte(KindSet), 0x80, 0x80, 0x80, 0x80, 0x10, 1, 'k', 1, 'v'))
+	f.Add(append(CommitHeader{FirstSeq: 1, Count: 1, OpsLen: 6}.Append(nil), byte(KindSet), 0, 1, 'k', 2, 'v'))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		testkit.Bounded(t, len(b), func() { splitCommits(t, b) })
 	})
@@ -73,6 +76,8 @@ func walkOps(t *testing.T, ops []byte) {
 
 func FuzzPointer(f *testing.F) {
 	f.Add(Pointer{1, 2, 300, 4}.Append(nil))
+	f.Add([]byte{1, 0x80, 0x80, 0x80, 0x80, 0x10, 9, 3})
+	f.Add([]byte{1, 2, 3, 4})
 	f.Add(Pointer{1<<64 - 1, 1<<32 - 1, 1<<32 - 1, 1<<32 - 1}.Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		testkit.Bounded(t, len(b), func() {
