@@ -35,7 +35,8 @@ func (db *DB) Snapshot() (*Snapshot, error) {
 }
 
 // Seq is the sequence number of the snapshot: a feed that resumes after it
-// delivers what the snapshot does not have.
+// delivers what the snapshot does not have. If the machine's power took commits
+// that the snapshot had, its number is not to be resumed at any more.
 func (s *Snapshot) Seq() uint64 { return uint64(s.seq) }
 
 // In reads another keyspace as of the snapshot. A keyspace that was dropped

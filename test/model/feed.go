@@ -150,7 +150,10 @@ func (r *run) readFeed() error {
 	for range n {
 		batch, err := r.nextBatch(h)
 		if errors.Is(err, context.DeadlineExceeded) {
-			return r.feedEnd(h)
+			if err := r.feedEnd(h); err != nil || !h.durable || !r.draw.One(8) {
+				return err
+			}
+			return r.imagine()
 		}
 		if errors.Is(err, db.ErrKeyspaceDropped) && h.orphaned() {
 			r.note("  its keyspaces are dropped")
@@ -170,6 +173,9 @@ func (r *run) readFeed() error {
 		if h.feed.Position() != batch.Seq {
 			return fmt.Errorf("feed: position %d after batch %d", h.feed.Position(), batch.Seq)
 		}
+	}
+	if h.durable && r.draw.One(8) {
+		return r.imagine()
 	}
 	return nil
 }

@@ -253,6 +253,11 @@ func (r *run) kill() error {
 // at least the synced ones, and those that are older than the interval of the
 // background's syncs.
 func (r *run) losePower() error {
+	return r.replace(r.afterPowerLoss(), true)
+}
+
+// afterPowerLoss is what a power loss may leave now, or some time later.
+func (r *run) afterPowerLoss() *vfs.Mem {
 	if interval := cmp.Or(r.opts.SyncInterval, 100*time.Millisecond); interval > 0 {
 		time.Sleep(pick(r, 0, 0, interval+time.Millisecond))
 		r.settle() // what was due now is done
@@ -263,7 +268,57 @@ func (r *run) losePower() error {
 			}
 		}
 	}
-	return r.replace(r.fs.CrashClone(r.drawCrash()), true)
+	return r.fs.CrashClone(r.drawCrash())
+}
+
+// imagine opens what a power loss would leave, and goes on without one.
+func (r *run) imagine() error {
+	opts := r.opts
+	opts.FS, opts.Events, opts.ReadOnly = r.afterPowerLoss(), nil, r.draw.One(2)
+	store, err := db.Open(dir, &opts)
+	if err != nil {
+		return fmt.Errorf("open after a power loss: %w", err)
+	}
+	err = r.sameMoment(store)
+	return errors.Join(err, store.Close())
+}
+
+// sameMoment compares a store that a power loss may have left with the moment at
+// which it is.
+func (r *run) sameMoment(store *db.DB) error {
+	snap, err := store.Snapshot()
+	if err != nil {
+		return err
+	}
+	seq := snap.Seq()
+	if err := snap.Close(); err != nil {
+		return err
+	}
+	for _, h := range r.feeds {
+		if h.durable && h.delivered > seq {
+			return fmt.Errorf("a durable feed delivered %d, a power loss leaves %d", h.delivered, seq)
+		}
+	}
+	held, err := r.momentOf(r.log, seq)
+	if err != nil || r.clock.Load() < r.latest.UnixNano() {
+		return err // by which time it goes is not known
+	}
+	if err := r.checkAll(store, r.log[held].want); err != nil {
+		return fmt.Errorf("of %d commits, %d synced, %d left by a power loss: %w", len(r.log)-1, r.synced, held, err)
+	}
+	return nil
+}
+
+// momentOf is the newest moment of a log that a store at seq has. All that is
+// durable must be before it.
+func (r *run) momentOf(log []moment, seq uint64) (held int, err error) {
+	next, _ := slices.BinarySearchFunc(log, seq+1, func(m moment, seq uint64) int { return cmp.Compare(m.seq, seq) })
+	held = next - 1
+	r.note("  %d of %d commits are held, %d had to be", held, len(log)-1, r.synced)
+	if held < r.synced {
+		return held, fmt.Errorf("%d of %d commits are left, %d were durable", held, len(log)-1, r.synced)
+	}
+	return held, nil
 }
 
 // drawCrash draws what becomes of what was not synced.
@@ -295,12 +350,12 @@ func (r *run) replace(image *vfs.Mem, powerLost bool) error {
 		return err
 	}
 	seq := r.log[0].seq
-	lost, _ := slices.BinarySearchFunc(log, seq+1, func(m moment, seq uint64) int { return cmp.Compare(m.seq, seq) })
-	held := lost - 1
-	r.note("  %d of %d commits are held, %d had to be", held, len(log)-1, synced)
-	if held < synced {
-		return fmt.Errorf("%d of %d commits are left, %d were durable", held, len(log)-1, synced)
+	r.synced = synced
+	held, err := r.momentOf(log, seq)
+	if err != nil {
+		return err
 	}
+	r.synced = 0
 	r.want = log[held].want
 	r.log[0].want = r.want
 	r.commits = r.commits[:len(r.commits)-(len(log)-1-held)]

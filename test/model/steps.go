@@ -66,6 +66,7 @@ var steps = []step{
 
 	{"reopen", 2, (*run).reopen},
 	{"kill", 1, (*run).kill},
+	{"imagine-power-loss", 2, (*run).imagine},
 	{"lose-power", 1, (*run).losePower},
 }
 
