@@ -82,12 +82,17 @@ func (db *DB) Sequence(key []byte, lease uint64) (*Sequence, error) {
 //
 // One call in a lease takes a synced commit, and the others wait for it. After
 // an error the next call tries again. Errors: ErrSequenceExhausted, ErrClosed if
-// the sequence or the store is closed, and those of a write.
+// the sequence or the store is closed, ErrKeyspaceDropped also while numbers of
+// the lease are left, and those of a write.
 func (s *Sequence) Next() (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.ks.db.state.Load() == nil {
 		return 0, ErrClosed
+	}
+	if s.ks.dropped.Load() {
+		// One of that name that is made now counts from 1 again.
+		return 0, s.ks.droppedErr()
 	}
 	if s.next == s.end {
 		if err := s.extend(); err != nil {
@@ -120,7 +125,8 @@ func (s *Sequence) extend() error {
 
 // Close gives back what is left of the lease, if nobody has leased after it, and
 // ends the sequence. The commit for that is not synced: if it gets lost, so do
-// the numbers. A second Close does nothing, nor does one after that of the store.
+// the numbers. A second Close does nothing, nor does one after that of the store, or
+// after the keyspace was dropped.
 func (s *Sequence) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,8 +142,8 @@ func (s *Sequence) Close() error {
 		// is the end of this lease, its rest is what lies right below.
 		return s.next, stored == s.end, nil
 	})
-	if errors.Is(err, ErrClosed) {
-		return nil
+	if errors.Is(err, ErrClosed) || errors.Is(err, ErrKeyspaceDropped) {
+		return nil // nothing to give back to
 	}
 	return err
 }

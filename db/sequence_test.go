@@ -82,6 +82,38 @@ func TestSequencesOfAClosedStoreGiveOutNothing(t *testing.T) {
 	must(t, s.Close(), s.Close())
 }
 
+// In a keyspace that is dropped there is no sequence any more, leased numbers or
+// not; one that is made under its name afterwards is another.
+func TestASequenceEndsWithItsKeyspace(t *testing.T) {
+	store := openMem(t, vfs.NewMem(), smallOptions())
+	defer closeDB(t, store)
+	open := func() *Sequence {
+		s, err := mustKeyspace(t, store, "ks").Sequence(bs("ids"), 10)
+		must(t, err)
+		return s
+	}
+	leased, fresh := open(), open()
+	nextIs(t, leased, 1, 2)
+	must(t, store.DropKeyspace("ks"))
+	again := open()
+	nextIs(t, again, 1)
+	for _, s := range []*Sequence{leased, fresh} {
+		if n, err := s.Next(); n != 0 || !errors.Is(err, ErrKeyspaceDropped) {
+			t.Error(n, err)
+		}
+		must(t, s.Close())
+		if _, err := s.Next(); !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+	}
+	nextIs(t, again, 2)
+	must(t, again.Close())
+	nextIs(t, open(), 3)
+	if _, err := leased.ks.Sequence(bs("ids"), 1); !errors.Is(err, ErrKeyspaceDropped) {
+		t.Error(err)
+	}
+}
+
 func TestSequencesEnd(t *testing.T) {
 	store := openMem(t, vfs.NewMem(), smallOptions())
 	defer closeDB(t, store)
