@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,21 +26,36 @@ var fillings = testkit.Amount{Short: 10, Normal: 20, CI: 400, Full: 20_000}
 // room the same handle takes writes again. Half of the time the log is kept for
 // change feeds, one of which follows and misses nothing.
 func TestFullDiskPassesByItself(t *testing.T) {
-	seed, budget := testkit.Seed(t), fillings.Budget(t)
-	for done := 0; budget.More(done); done++ {
-		mem, clock := vfs.NewMem(), crash.NewClock()
-		r := &filling{mem: mem, clock: clock, w: crash.NewWorkload(mem, crash.Empty(), seed, clock),
-			rand: rand.New(rand.NewPCG(seed, 6))}
-		if r.rand.IntN(2) == 0 { // the log takes room that recovery does not need
-			r.w.Opts.FeedBytes = 16 << 20
-			r.mirror = &mirror{clock: clock, state: crash.Empty()}
-		}
-		var err error
-		synctest.Test(t, func(*testing.T) { err = r.work() })
-		if err != nil {
-			t.Fatalf("CORDWOOD_SEED=%d: %v\noptions: %+v\n%s", seed, err, r.w.Opts, strings.Join(r.w.Trace, "\n"))
-		}
-		seed++
+	first, budget := testkit.Seed(t), fillings.Budget(t)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for !t.Failed() {
+				n := next.Add(1) - 1
+				if !budget.More(int(n)) {
+					break
+				}
+				fillDisk(t, first+uint64(n))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// fillDisk runs one history.
+func fillDisk(t *testing.T, seed uint64) {
+	mem, clock := vfs.NewMem(), crash.NewClock()
+	r := &filling{mem: mem, clock: clock, w: crash.NewWorkload(mem, crash.Empty(), seed, clock),
+		rand: rand.New(rand.NewPCG(seed, 6))}
+	if r.rand.IntN(2) == 0 { // the log takes room that recovery does not need
+		r.w.Opts.FeedBytes = 16 << 20
+		r.mirror = &mirror{clock: clock, state: crash.Empty()}
+	}
+	var err error
+	synctest.Test(t, func(*testing.T) { err = r.work() })
+	if err != nil {
+		t.Errorf("CORDWOOD_SEED=%d: %v\noptions: %+v\n%s", seed, err, r.w.Opts, strings.Join(r.w.Trace, "\n"))
 	}
 }
 
