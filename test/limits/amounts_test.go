@@ -59,7 +59,7 @@ func TestMergesOfThousandsOfOperands(t *testing.T) {
 }
 
 func TestAHundredThousandRangeDeletes(t *testing.T) {
-	deletes := testkit.Amount{Short: 5_000, Normal: 15_000, CI: 100_000, Full: 1_000_000}.Budget(t).Want()
+	deletes := testkit.Amount{Short: 2_000, Normal: 15_000, CI: 100_000, Full: 1_000_000}.Budget(t).Want()
 	r := rand.New(rand.NewPCG(testkit.Seed(t), 0))
 	o := smallOptions(vfs.NewMem())
 	o.MemtableBytes = 512 << 10
@@ -201,7 +201,7 @@ func TestHundredsOfKeyspaces(t *testing.T) {
 
 // A batch and a transaction of many times a memtable's size are one commit each.
 func TestCommitsLargerThanMemtables(t *testing.T) {
-	keys := testkit.Amount{Short: 20_000, Normal: 50_000, CI: 200_000, Full: 2_000_000}.Budget(t).Want()
+	keys := testkit.Amount{Short: 6_000, Normal: 40_000, CI: 200_000, Full: 2_000_000}.Budget(t).Want()
 	fs := vfs.NewMem()
 	o := smallOptions(fs)
 	store := open(t, "/db", o)

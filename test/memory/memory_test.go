@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 )
 
 // load is how many entries of 100 bytes are written, and under which ceiling.
@@ -21,10 +22,13 @@ type load struct {
 }
 
 func size() load {
-	if os.Getenv("CORDWOOD_CI") != "" {
+	switch {
+	case os.Getenv(testkit.SoakEnv) != "":
 		return load{10_000_000, 0} // the default ceiling
+	case testkit.Thorough():
+		return load{3_000_000, 128 << 20}
 	}
-	return load{400_000, 24 << 20}
+	return load{200_000, 12 << 20}
 }
 
 // key and value are functions of i; keys come in no order.

@@ -11,17 +11,20 @@ import (
 	"time"
 
 	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 )
 
 const valueBytes = 4 << 10
 
-// scale is the size of the live data, in bytes: a quarter of the promise unless
-// CORDWOOD_CI is set.
+// scale is the size of the live data, in bytes.
 func scale() int {
-	if os.Getenv("CORDWOOD_CI") != "" {
+	switch {
+	case os.Getenv(testkit.SoakEnv) != "":
 		return 200 << 20
+	case testkit.Thorough():
+		return 100 << 20
 	}
-	return 50 << 20
+	return 32 << 20
 }
 
 // diskBytes is the size of all files below dir.
@@ -140,7 +143,7 @@ func TestDeletingEverythingGivesTheSpaceBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			var total, logs int64
-			for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+			for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 				if total, logs = diskBytes(t, dir); total-logs < int64(live)/50 {
 					t.Logf("%d bytes are left, and %d of log", total-logs, logs)
 					return
