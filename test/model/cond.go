@@ -5,9 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/cordwood-db/cordwood/db"
 )
+
+// conditions are the conditional writes that a store and a keyspace have.
+type conditions interface {
+	PutIfAbsent(key, value []byte) (bool, error)
+	PutIfAbsentTTL(key, value []byte, ttl time.Duration) (bool, error)
+	CompareAndSwap(key, old, new []byte) (bool, error)
+	GetAndDelete(key []byte) ([]byte, error)
+	Add(key []byte, delta int64) (int64, error)
+	Estimate(r db.Range) (db.Estimate, error)
+}
+
+// conditions are those of the space; those of the default one are the store's at
+// times.
+func (r *run) conditions(s *space) conditions {
+	if s.id == 0 && r.draw.One(2) {
+		return r.store
+	}
+	return s.handle
+}
 
 // conditional does a write that depends on what its key has.
 func (r *run) conditional() error {
@@ -30,7 +50,7 @@ func (r *run) conditional() error {
 		return r.compareAndSwap(put, have)
 	case n == 3:
 		r.note("get and delete %q of keyspace %d", key, s.id)
-		got, err := s.handle.GetAndDelete(key)
+		got, err := r.conditions(s).GetAndDelete(key)
 		if err := same(key, got, err, have, ok); err != nil || !ok {
 			return err
 		}
@@ -47,9 +67,9 @@ func (r *run) putIfAbsent(put write, have []byte, ttl bool) error {
 	var err error
 	if ttl {
 		put.op, put.ttl = 't', 5e9
-		stored, err = put.in.handle.PutIfAbsentTTL(put.key, put.value, put.ttl)
+		stored, err = r.conditions(put.in).PutIfAbsentTTL(put.key, put.value, put.ttl)
 	} else {
-		stored, err = put.in.handle.PutIfAbsent(put.key, put.value)
+		stored, err = r.conditions(put.in).PutIfAbsent(put.key, put.value)
 	}
 	r.note("put if absent %q of keyspace %d, expires %v: %v", put.key, put.in.id, ttl, stored)
 	if err != nil || stored != (have == nil) {
@@ -72,7 +92,7 @@ func (r *run) compareAndSwap(put write, have []byte) error {
 	if old != nil && r.draw.One(4) {
 		put.op, value = 'd', nil
 	}
-	swapped, err := put.in.handle.CompareAndSwap(put.key, old, value)
+	swapped, err := r.conditions(put.in).CompareAndSwap(put.key, old, value)
 	r.note("compare and swap %q of keyspace %d: %v", put.key, put.in.id, swapped)
 	if err != nil || swapped != ((old == nil) == (have == nil) && bytes.Equal(old, have)) {
 		return fmt.Errorf("CompareAndSwap(%q, %s) = %v, %v over %s", put.key, brief(old), swapped, err, brief(have))
@@ -86,7 +106,7 @@ func (r *run) compareAndSwap(put write, have []byte) error {
 func (r *run) add(put write, have []byte) error {
 	delta := int64(r.draw.IntN(100)) - 50
 	r.note("add %d to %q of keyspace %d", delta, put.key, put.in.id)
-	sum, err := put.in.handle.Add(put.key, delta)
+	sum, err := r.conditions(put.in).Add(put.key, delta)
 	before := int64(0)
 	if have != nil {
 		n, bad := db.CounterValue(have)
@@ -111,7 +131,7 @@ func (r *run) estimate() error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.handle.Estimate(r.drawRange()); err != nil {
+	if _, err := r.conditions(s).Estimate(r.drawRange()); err != nil {
 		return fmt.Errorf("estimate: %w", err)
 	}
 	all, err := s.handle.Estimate(db.All())

@@ -105,7 +105,9 @@ func (r *run) useTx() error {
 		return r.scanTx(h, s)
 	case n < 75:
 		return r.walkTx(h, s)
-	case n < 77:
+	case n < 84:
+		return r.conditionalTx(h, s)
+	case n < 86:
 		return r.useDeadTx(h)
 	}
 	return r.endTx(at)
@@ -197,6 +199,10 @@ func (r *run) readTx(h *heldTx, s *space) error {
 	r.note("  get %q", key)
 	if !known {
 		h.relyOn(s, key, false)
+	}
+	if r.draw.One(3) {
+		got, err := tx.AppendGet(nil, key)
+		return same(key, got, err, want, ok)
 	}
 	got, err := tx.Get(key)
 	return same(key, got, err, want, ok)
