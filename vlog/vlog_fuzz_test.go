@@ -134,6 +134,7 @@ func FuzzRewrittenFile(f *testing.F) {
 	f.Add(tail[100:], uint32(64), uint32(100), false)
 	many := bytes.Clone(tail) // more sections than there is room for
 	binary.LittleEndian.PutUint64(many[len(many)-footerLen+ftSections:], 1<<20)
+	binary.LittleEndian.PutUint64(many[len(many)-footerLen+ftRecordsEnd:], fileHeaderLen)
 	f.Add(many, uint32(64), uint32(100), true)
 	f.Add([]byte{}, uint32(0), uint32(0), true)
 	f.Fuzz(func(t *testing.T, end []byte, offset, size uint32, valid bool) {
