@@ -35,7 +35,8 @@ type GarbageCollected struct {
 }
 
 // LogCut says that the torn end of the WAL, or of the MANIFEST, which was
-// never acknowledged as durable, was cut off by Open.
+// never acknowledged as durable, was cut off by Open. A read-only Open passes
+// over it and leaves it where it is.
 type LogCut struct {
 	File   string
 	Offset int64

@@ -46,6 +46,9 @@ func (db *DB) recover() error {
 			return err
 		}
 	}
+	if cut := r.log.Cut; cut != nil {
+		db.events.post(LogCut{File: cut.File, Offset: cut.Offset, Reason: cut.Reason})
+	}
 	r.install()
 	if !db.opts.ReadOnly {
 		return db.removeOrphans()
@@ -385,7 +388,6 @@ func (r *recovery) settle() error {
 			return err
 		}
 		db.opts.Logger.Warn("cut the torn end of the log", "file", cut.File, "offset", cut.Offset, "reason", cut.Reason)
-		db.events.post(LogCut{File: cut.File, Offset: cut.Offset, Reason: cut.Reason})
 	}
 	db.jobs.unborn = make(map[base.FileNum]uint64)
 	for _, v := range r.values {

@@ -1,201 +1,195 @@
 package damage
 
 import (
-	"fmt"
-	"iter"
+	"math"
 	"os"
+	"slices"
 	"sync"
 	"testing"
-	"time"
+	"testing/synctest"
 
-	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/internal/testkit"
+	"github.com/cordwood-db/cordwood/vfs"
 )
 
-func mustBuild(t *testing.T) []*Store {
+// mustBuild builds the stores.
+func mustBuild(t *testing.T, scale int) (stores []*Store) {
 	t.Helper()
-	closed, killed, err := Build()
+	var err error
+	synctest.Test(t, func(*testing.T) { stores, err = Build(scale) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []*Store{closed, killed}
+	return stores
 }
 
 func TestUndamagedStoresReadRight(t *testing.T) {
-	for _, s := range mustBuild(t) {
+	for _, s := range mustBuild(t, 1) {
 		total := 0
-		for _, name := range s.Files {
-			data, err := readFile(s.FS, name)
-			if err != nil {
-				t.Fatal(err)
+		for _, f := range s.Files {
+			total += len(f.Data)
+			t.Logf("%s: %s %s %d bytes, needed by %d keys", s.Name, f.Name, f.Role, len(f.Data), len(f.Needs))
+		}
+		t.Logf("%s: %d bytes, %d keys, %d states", s.Name, total, len(s.Want().keys), len(s.States))
+		for _, d := range []depth{looks, follows, opens, churns} {
+			k := checker{clones: map[*Store]*vfs.Mem{}}
+			c := Case{Name: "none", Target: &File{Needs: map[string]bool{}}}
+			words, err := k.run(s, &c, d, 0)
+			if err != nil || len(words) != 1 || words[0] != seesNothing {
+				t.Error(words, err)
 			}
-			total += len(data)
-			t.Logf("%s: %s %d bytes", s.Name, name, len(data))
-		}
-		fs := s.FS.KillClone()
-		opts := Options(fs, checkTime)
-		store, err := db.Open(dir, &opts)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("%s: %d bytes, %d keys, %+v", s.Name, total, len(s.Want().keys), store.Metrics().Levels)
-		if err := store.Close(); err != nil {
-			t.Fatal(err)
-		}
-		for _, thorough := range []bool{false, true} {
-			start := time.Now()
-			out, err := s.Check(s.FS.KillClone(), len(s.States)-1, thorough)
-			if err != nil || out.OpenErr != nil || out.Lost > 0 {
-				t.Fatal(fmt.Sprintf("%s: %+v", s.Name, out), err)
-			}
-			t.Log(s.Name, thorough, time.Since(start))
 		}
 	}
 }
 
-// ci says that every case is to run.
-func ci() bool { return os.Getenv("CORDWOOD_CI") != "" }
+// amounts are how many cases there are. By CI and Full every case of its set is
+// run, however many they are.
+var amounts = testkit.Amount{Short: 300, Normal: 1500, CI: math.MaxInt32, Full: math.MaxInt32}
 
-// runAll runs cases on two goroutines; every thorough-th is churned.
-func runAll(t *testing.T, s *Store, cases iter.Seq[Case], thorough int) {
-	t.Helper()
-	type numbered struct {
-		Case
-		n int
+// TestDamageAtRest damages stores in every way there is and checks what
+// promises.md says of it. What users see is compared with docs/damage.md.
+//
+// The cases have numbers, and come in an order that follows from the seed. A
+// failure shows both, and where it has saved the stores' files: with all three
+// in the environment the case is run alone.
+func TestDamageAtRest(t *testing.T) {
+	seed, budget := testkit.Seed(t), amounts.Budget(t)
+	full := os.Getenv(testkit.SoakEnv) != ""
+	scale, x := 1, extent{shift: int(seed % 8)}
+	if full {
+		scale, x = 4, extent{everyBit: true}
 	}
-	work := make(chan numbered)
+	stores := slices.Concat(mustBuild(t, scale), mustBuild(t, scale))
+	if path := os.Getenv(storesEnv); path != "" {
+		if err := load(path, stores); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cases, err := newSet(stores[:len(stores)/2], stores[len(stores)/2:], x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d cases in %d families", cases.len(), len(cases.families))
+	r := &runner{t: t, set: cases, seed: seed, matrix: newMatrix()}
+	if one := os.Getenv(caseEnv); one != "" {
+		r.only(one)
+		return
+	}
+	r.run(budget, testkit.Thorough())
+	if r.failures > 0 {
+		path, err := save(stores)
+		t.Logf("%s=%s with the seed and a case repeats it (%v)", storesEnv, path, err)
+	}
+	testkit.Count(t, "damage cases", r.done)
+	r.matrix.compare(t, !budget.Timed() && testkit.Thorough() && r.failures == 0)
+}
+
+// Environment variables that repeat a case, beside testkit.SeedEnv.
+const (
+	caseEnv   = "CORDWOOD_DAMAGE_CASE"   // its number
+	storesEnv = "CORDWOOD_DAMAGE_STORES" // the file that a failure saved
+)
+
+// failuresMax is when it has become clear that something is wrong.
+const failuresMax = 20
+
+// runner runs cases on two goroutines.
+type runner struct {
+	t    *testing.T
+	set  *set
+	seed uint64
+
+	mu       sync.Mutex
+	done     int
+	failures int
+	matrix   *matrix
+}
+
+// order gives the numbers of cases: all in the order of a permutation, again
+// with another one if more are asked for. With sample, one of each family comes
+// first.
+func (r *runner) order(budget testkit.Budget, sample bool, yield func(int)) {
+	n, seed := 0, r.seed
+	more := func() bool { r.mu.Lock(); defer r.mu.Unlock(); return budget.More(n) && r.failures < failuresMax }
+	if sample {
+		p := newPermutation(len(r.set.families), seed)
+		for ; n < len(r.set.families) && more(); n++ {
+			k := p.at(n)
+			f := r.set.families[k]
+			yield(r.set.ends[k] - f.n + int(mix(seed+uint64(k))%uint64(f.n)))
+		}
+	}
+	for ; more(); seed++ {
+		p := newPermutation(r.set.len(), seed)
+		for i := 0; i < r.set.len() && more(); i++ {
+			yield(p.at(i))
+			n++
+		}
+		if !budget.Timed() {
+			return
+		}
+	}
+}
+
+func (r *runner) run(budget testkit.Budget, thorough bool) {
+	work := make(chan int)
 	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var refused, failing, older, failures int
 	for range 2 {
 		wg.Go(func() {
-			for c := range work {
-				out, err := c.Run(s, c.n%thorough == 0)
-				mu.Lock()
-				if err != nil {
-					if failures++; failures <= 10 {
-						t.Error(err)
-					}
-				}
-				if out.OpenErr != nil {
-					refused++
-				}
-				if out.Lost > 0 {
-					failing++
-				}
-				if out.OpenErr == nil && out.State < len(s.States)-1 {
-					older++
-				}
-				mu.Unlock()
+			k := checker{clones: map[*Store]*vfs.Mem{}}
+			for i := range work {
+				r.one(&k, i)
 			}
 		})
 	}
-	n := 0
-	start := time.Now()
-	for c := range cases {
-		mu.Lock()
-		stop := failures > 200
-		mu.Unlock()
-		if stop {
-			break
-		}
-		if n++; testing.Short() && n%10 != 1 {
-			continue // the race detector makes it slow
-		}
-		work <- numbered{c, n}
-	}
+	r.order(budget, !thorough, func(i int) { work <- i })
 	close(work)
 	wg.Wait()
-	t.Logf("%s: %d cases in %v: %d refused to open, %d with reads that fail, %d with the log's end gone, %d violations",
-		s.Name, n, time.Since(start).Round(time.Millisecond), refused, failing, older, failures)
 }
 
-// each runs fn as a subtest for both stores.
-func each(t *testing.T, fn func(t *testing.T, s *Store, files map[string][]byte)) {
-	for _, s := range mustBuild(t) {
-		files, err := s.contents()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Run(s.Name, func(t *testing.T) { fn(t, s, files) })
+// one runs a case.
+func (r *runner) one(k *checker, i int) {
+	s, c := r.set.at(i)
+	if !c.changes(s) {
+		return
+	}
+	words, err := k.run(s, &c, depthOf(&c, i), mix(uint64(i)))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.failures++
+		r.t.Errorf("%s=%d %s=%d: %v", testkit.SeedEnv, r.seed, caseEnv, i, err)
+		return
+	}
+	r.done++
+	r.matrix.note(&c, words)
+}
+
+// only runs the case that a failure has named.
+func (r *runner) only(number string) {
+	i, err := parseCase(number, r.set.len())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	s, c := r.set.at(i)
+	words, err := (&checker{clones: map[*Store]*vfs.Mem{}}).run(s, &c, depthOf(&c, i), mix(uint64(i)))
+	r.t.Logf("%s store, %s: %v", s.Name, c.Name, words)
+	if err != nil {
+		r.t.Error(err)
 	}
 }
 
-func TestNoFlippedByteChangesOrHidesData(t *testing.T) {
-	each(t, func(t *testing.T, s *Store, files map[string][]byte) {
-		stride, thorough := 61, 4
-		if ci() {
-			stride, thorough = 1, 16
-			if s.Log == "" {
-				stride = 4 // most of its bytes are in the other one too
-			}
-		}
-		runAll(t, s, Flips(files, stride, time.Now().Nanosecond()%stride), thorough)
-	})
-}
-
-func TestCutFilesAreMissedOrReadRight(t *testing.T) {
-	each(t, func(t *testing.T, s *Store, files map[string][]byte) {
-		stride := 97
-		if ci() {
-			stride = 17
-		}
-		runAll(t, s, Cuts(files, stride), 4)
-	})
-}
-
-func TestZeroedSectorsNeverReadAsData(t *testing.T) {
-	each(t, func(t *testing.T, s *Store, files map[string][]byte) { runAll(t, s, Zeroed(files), 6) })
-}
-
-func TestMisplacedSectorsNeverReadAsData(t *testing.T) {
-	each(t, func(t *testing.T, s *Store, files map[string][]byte) {
-		stride := 17
-		if ci() {
-			stride = 2
-		}
-		runAll(t, s, SwappedSectors(files, stride), 3)
-	})
-}
-
-func TestMisplacedAndMissingFilesAreMissed(t *testing.T) {
-	each(t, func(t *testing.T, s *Store, files map[string][]byte) { runAll(t, s, SwappedFiles(files), 3) })
-}
-
-func TestStaleFilesAndSectorsNeverReadAsData(t *testing.T) {
-	each(t, func(t *testing.T, s *Store, files map[string][]byte) {
-		older := *s
-		older.FS = s.Older
-		if err := older.list(); err != nil {
-			t.Fatal(err)
-		}
-		old, err := older.contents()
-		if err != nil {
-			t.Fatal(err)
-		}
-		runAll(t, s, Stale(files, old), 1)
-	})
-}
-
-// A disk that puts a block in the wrong place may take it from another store,
-// whose files have the same names and much the same contents.
-func TestFilesAndSectorsOfAnotherStoreNeverReadAsData(t *testing.T) {
-	others := map[string]map[string][]byte{}
-	for _, s := range mustBuild(t) {
-		files, err := s.contents()
-		if err != nil {
-			t.Fatal(err)
-		}
-		others[s.Name] = files
+// depthOf says how much of a case is tried: a part of those that there are many
+// of is only looked at.
+func depthOf(c *Case, i int) depth {
+	many := c.Damage == damageByte || c.Damage == damageCut || c.Damage == damageMoved || c.Damage == damageForeign
+	switch m := mix(uint64(i) + 77); {
+	case m%128 == 0, !many && m%4 == 0:
+		return churns
+	case m%16 == 1, !many && m%4 == 1:
+		return opens
+	case c.Target.Role == roleRetained:
+		return follows
 	}
-	each(t, func(t *testing.T, s *Store, files map[string][]byte) {
-		cases := func(yield func(Case) bool) {
-			for c := range Stale(files, others[s.Name]) {
-				c.Name += ", in another store"
-				if !yield(c) {
-					return
-				}
-			}
-		}
-		runAll(t, s, cases, 5)
-	})
+	return looks
 }
