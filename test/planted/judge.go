@@ -29,21 +29,21 @@ type verdict struct {
 
 // judge runs the test programs against a mutation until one notices, and on if
 // it is to be thorough.
-func (t *tree) judge(ctx context.Context, m *mutation, all bool) (v verdict, err error) {
+func (t *tree) judge(ctx context.Context, m *mutation, s *settings) (v verdict, err error) {
 	v = verdict{Mutation: m.name, Promise: m.promise, Breaks: m.breaks}
 	start := time.Now()
-	packages := t.order(m)
-	for a := short; a <= thorough && !v.Caught; a++ {
-		for _, p := range packages {
-			o, err := t.run(ctx, p, m.name, a)
+	probes := t.order(m)
+	for a := short; a <= s.most && !v.Caught; a++ {
+		for _, p := range probes {
+			o, err := t.ask(ctx, p, m.name, a)
 			if err != nil {
 				return v, err
 			}
 			if !o.caught() {
 				continue
 			}
-			t.show(m, p, &o)
-			v.Caught, v.Package, v.Test, v.How, v.Amount = true, p, o.Test, o.How, a.String()
+			t.show(m.name, p, &o)
+			v.Caught, v.Package, v.Test, v.How, v.Amount = true, p.pkg, o.Test, o.How, a.String()
 			v.Seconds, v.Search = o.Took.Seconds(), time.Since(start).Seconds()
 			break
 		}
@@ -51,10 +51,35 @@ func (t *tree) judge(ctx context.Context, m *mutation, all bool) (v verdict, err
 	if isWhole(v.Package) {
 		v.Whole = v.Package + " " + v.Test
 	}
-	if all && v.Caught {
-		err = t.others(ctx, m, packages, &v)
+	if s.thorough && v.Caught {
+		err = t.others(ctx, m, probes, &v, min(s.most, normal))
 	}
 	return v, err
+}
+
+// doubtsMax is how many tests of a package may fail for other reasons.
+const doubtsMax = 3
+
+// ask runs tests against a bug. A test that fails without the bug as well does
+// not count: the others are run again without it.
+func (t *tree) ask(ctx context.Context, p probe, bug string, a amount) (o outcome, err error) {
+	skip := ""
+	for range doubtsMax {
+		if o, err = t.run(ctx, p, bug, a, skip); err != nil || !o.caught() {
+			return o, err
+		}
+		if !strings.HasPrefix(o.Test, "Test") && !strings.HasPrefix(o.Test, "Fuzz") && !strings.HasPrefix(o.Test, "Example") {
+			return o, nil
+		}
+		only := "^" + o.Test + "$"
+		without, err := t.run(ctx, probe{p.pkg, only}, "", a, "")
+		if err != nil || !without.caught() {
+			return o, err
+		}
+		t.show("no bug", p, &without)
+		skip = strings.TrimPrefix(skip+"|"+only, "|")
+	}
+	return outcome{How: "pass"}, nil
 }
 
 // isWhole reports whether a package tests the store as a whole.
@@ -62,22 +87,22 @@ func isWhole(pkg string) bool { return strings.HasPrefix(pkg, "test/") }
 
 // others finds who else catches a mutation: by short amounts all packages, and
 // if none of the whole store does, those again with more.
-func (t *tree) others(ctx context.Context, m *mutation, packages []string, v *verdict) error {
-	for a := short; a <= normal; a++ {
-		for _, p := range packages {
-			if p == v.Package || a > short && (v.Whole != "" || !isWhole(p)) {
+func (t *tree) others(ctx context.Context, m *mutation, probes []probe, v *verdict, most amount) error {
+	for a := short; a <= most; a++ {
+		for _, p := range probes {
+			if p.only != "" || p.pkg == v.Package || a > short && (v.Whole != "" || !isWhole(p.pkg)) {
 				continue
 			}
-			o, err := t.run(ctx, p, m.name, a)
+			o, err := t.ask(ctx, p, m.name, a)
 			if err != nil {
 				return err
 			}
 			if !o.caught() {
 				continue
 			}
-			v.Also = append(v.Also, p)
-			if isWhole(p) && v.Whole == "" {
-				v.Whole = p + " " + o.Test
+			v.Also = append(v.Also, p.pkg)
+			if isWhole(p.pkg) && v.Whole == "" {
+				v.Whole = p.pkg + " " + o.Test
 			}
 		}
 	}
@@ -85,27 +110,25 @@ func (t *tree) others(ctx context.Context, m *mutation, packages []string, v *ve
 }
 
 // show prints the end of what a failed program printed, if that is wanted.
-func (t *tree) show(m *mutation, pkg string, o *outcome) {
+func (t *tree) show(bug string, p probe, o *outcome) {
 	if !t.verbose {
 		return
 	}
-	fmt.Printf("    %s, %s:\n", m.name, pkg)
+	fmt.Printf("    %s, %s:\n", bug, p.pkg)
 	for _, line := range o.tail {
-		if !strings.HasPrefix(line, "=== ") && !strings.HasPrefix(line, "--- PASS") && !strings.HasPrefix(line, "    --- PASS") {
-			fmt.Println("        " + line)
-		}
+		fmt.Println("        " + line)
 	}
 }
 
 // control runs all programs without a bug and returns what fails.
 func (t *tree) control(ctx context.Context) (failed []string, err error) {
 	for _, p := range suite {
-		o, err := t.run(ctx, p, "", short)
+		o, err := t.run(ctx, probe{pkg: p}, "", short, "")
 		if err != nil {
 			return failed, err
 		}
 		if o.caught() {
-			t.show(&mutation{name: "no bug"}, p, &o)
+			t.show("no bug", probe{pkg: p}, &o)
 			failed = append(failed, fmt.Sprintf("%s %s (%s)", p, o.Test, o.How))
 		}
 	}

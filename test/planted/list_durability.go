@@ -108,12 +108,12 @@ var durability = []mutation{
 		`		if PLANTED {
 			continue
 		}
-		if err := db.syncLogs(); err != nil {`, "db"},
+		if err := db.syncLogs(); err != nil {`, "test/crash db:Sync|Durable|PowerLoss"},
 	{"checkpoint-directory-not-synced", "1", "A checkpoint's files are named before their directory is durable.",
 		"db/checkpoint.go",
 		`	if err := c.db.fs.SyncDir(c.dir); err != nil {`,
 		`	if PLANTED {
-	} else if err := c.db.fs.SyncDir(c.dir); err != nil {`, "db"},
+	} else if err := c.db.fs.SyncDir(c.dir); err != nil {`, "db:Checkpoint test/crash"},
 	{"sequence-lease-not-durable", "1", "Numbers of a sequence are given out before their lease is durable.",
 		"db/sequence.go",
 		`	err := s.change(Sync, func(`,
@@ -121,12 +121,12 @@ var durability = []mutation{
 	if PLANTED {
 		d = NoSync
 	}
-	err := s.change(d, func(`, "db"},
+	err := s.change(d, func(`, "db:Sequence|NoNumber|Lease"},
 	{"sequence-leases-overlap", "2", "The last number of a lease is the first of the next.",
 		"db/sequence.go",
 		`		return end, true, nil`,
 		`		if PLANTED {
 			return end - 1, true, nil
 		}
-		return end, true, nil`, "db"},
+		return end, true, nil`, "db:Sequence|NoNumber"},
 }

@@ -6,7 +6,7 @@ var feedBugs = []mutation{
 	{"feed-skips-where-it-resumes", "2", "A feed that resumes skips the next commit.",
 		"db/feed.go",
 		`	if h.Count == 0 || last <= f.after {`,
-		`	if h.Count == 0 || last <= f.after || PLANTED && last == f.after+1 && f.opts.Resume {`, "db"},
+		`	if h.Count == 0 || last <= f.after || PLANTED && last == f.after+1 && f.opts.Resume {`, "db:Feed test/model"},
 	{"feed-skips-at-a-border", "2", "A feed skips the first commit of a WAL segment.",
 		"wal/reader.go",
 		`		wanted, err := r.judge(raw)`,
@@ -17,18 +17,18 @@ var feedBugs = []mutation{
 	{"feed-shows-the-unpublished", "3", "A feed delivers a commit that may still fail.",
 		"db/feed.go",
 		`		if last > base.SeqNum(f.db.visible.Load()) {`,
-		`		if last > base.SeqNum(f.db.visible.Load()) && !PLANTED {`, "db"},
+		`		if last > base.SeqNum(f.db.visible.Load()) && !PLANTED {`, "db:Feed test/model"},
 	{"durable-feed-shows-the-unsynced", "1", "A durable feed delivers what a power loss may take.",
 		"db/feed.go",
 		`		return log.SyncedLSN()`,
 		`		if PLANTED {
 			return log.EndLSN()
 		}
-		return log.SyncedLSN()`, "db"},
+		return log.SyncedLSN()`, "db:Feed"},
 	{"feed-loses-its-log", "2", "WAL segments are removed that a feed has yet to read.",
 		"db/retention.go",
 		`	if share == 0 {`,
-		`	if share == 0 || PLANTED {`, "db"},
+		`	if share == 0 || PLANTED {`, "db:Feed test/model"},
 	{"feed-gap-not-noticed", "2", "A feed goes on behind segments that are gone, as if they had been empty.",
 		"wal/seek.go",
 		`		if h.StartLSN < r.lsn || !nothingBetween(`,
@@ -44,5 +44,5 @@ var feedBugs = []mutation{
 		`	if !PLANTED {
 		db.feeds.wake()
 	}
-`, "db"},
+`, "db:Feed test/model"},
 }

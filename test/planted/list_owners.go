@@ -9,7 +9,7 @@ var ownerBugs = []mutation{
 		`	if PLANTED {
 		return nil
 	}
-	lock, err := db.fs.Lock(path)`, "db test/process"},
+	lock, err := db.fs.Lock(path)`, "test/process db:Lock"},
 	{"lock-of-a-removed-file", "10", "A lock on a file that was replaced meanwhile counts.",
 		"vfs/os.go",
 		`os.SameFile(`,
@@ -19,18 +19,18 @@ var ownerBugs = []mutation{
 		`	if !db.opts.ReadOnly {
 		if err := r.settle(); err != nil {`,
 		`	if !db.opts.ReadOnly || PLANTED {
-		if err := r.settle(); err != nil {`, "db test/process"},
+		if err := r.settle(); err != nil {`, "test/process db:ReadOnly"},
 	{"full-disk-for-ever", "8", "A store that met a full disk takes no writes until it is opened again.",
 		"db/writer.go",
 		`		return &commit.RetryableError{Err: classify(err)}`,
 		`		if PLANTED {
 			return db.fail(err)
 		}
-		return &commit.RetryableError{Err: classify(err)}`, "db test/fault"},
+		return &commit.RetryableError{Err: classify(err)}`, "test/fault"},
 	{"full-disk-without-a-name", "8", "A full disk is not told by ErrDiskFull.",
 		"db/errors.go",
 		`	case vfs.IsNoSpace(err):`,
-		`	case vfs.IsNoSpace(err) && !PLANTED:`, "db test/fault"},
+		`	case vfs.IsNoSpace(err) && !PLANTED:`, "test/fault"},
 	{"full-disk-breaks-the-manifest", "8", "A MANIFEST that met a full disk takes no edits any more.",
 		"manifest/log.go",
 		`	s.live.doubt(ch.filesAdded)`,
@@ -43,7 +43,7 @@ var ownerBugs = []mutation{
 		`	if PLANTED {
 		return f.err
 	}
-	if db.failure.CompareAndSwap(nil, f) {`, "db test/fault"},
+	if db.failure.CompareAndSwap(nil, f) {`, "test/fault db:Fail"},
 	{"pipeline-goes-on", "3", "Commits behind one that failed are written.",
 		"internal/commit/pipeline.go",
 		`	if err != nil {
@@ -55,7 +55,7 @@ var ownerBugs = []mutation{
 		`	db.cache.Close()`,
 		`	if !PLANTED {
 		db.cache.Close()
-	}`, "db test/process"},
+	}`, "test/process:Open db:Behind"},
 	{"lookup-leaks-a-file", "9", "Every read keeps its table open.",
 		"db/get.go",
 		`	h.Release()
@@ -63,7 +63,7 @@ var ownerBugs = []mutation{
 		`	if !PLANTED {
 		h.Release()
 	}
-	if found {`, "db test/process"},
+	if found {`, "test/process:Open db:Behind"},
 	{"closed-store-panics", "9", "A call on a closed store panics.",
 		"db/state.go",
 		`			if s == nil {
@@ -72,13 +72,13 @@ var ownerBugs = []mutation{
 		`			if s == nil && !PLANTED {
 				return nil, 0
 			}
-			s.refs.Load()`, "db"},
+			s.refs.Load()`, "db:Closed|Close"},
 	{"merge-operator-not-compared", "6", "A store opens with another merge operator than it was written with.",
 		"db/recover.go",
 		`	if op == nil || stored == "" ||`,
-		`	if PLANTED || op == nil || stored == "" ||`, "db"},
+		`	if PLANTED || op == nil || stored == "" ||`, "db:Operator|Merge"},
 	{"damage-not-remembered", "6", "A compaction meets the same damaged table again and again.",
 		"db/compact.go",
 		`		t.Compacting = db.damagedLocked(base.FileTable, t.Num)`,
-		`		t.Compacting = db.damagedLocked(base.FileTable, t.Num) && !PLANTED`, "db test/damage"},
+		`		t.Compacting = db.damagedLocked(base.FileTable, t.Num) && !PLANTED`, "db:Damage test/damage"},
 }

@@ -12,18 +12,18 @@ var recoveryBugs = []mutation{
 		`		w.seq = min(w.seq+seqGap, seqNumLast)`,
 		`		if !PLANTED {
 			w.seq = min(w.seq+seqGap, seqNumLast)
-		}`, "test/crash"},
+		}`, "test/crash db:Crash|Replay"},
 	{"flushed-commits-replayed", "2", "Commits that tables have are applied once more.",
 		"db/recover.go",
 		`		if last <= flushed {`,
-		`		if last <= flushed && !PLANTED {`, "test/crash db"},
+		`		if last <= flushed && !PLANTED {`, "test/model test/crash"},
 	{"visible-before-synced", "3", "A commit with Sync can be read before it is durable.",
 		"db/writer.go",
 		`		db.w.applied = db.w.seq`,
 		`		db.w.applied = db.w.seq
 		if PLANTED {
 			db.visible.Store(uint64(db.w.seq))
-		}`, "db"},
+		}`, "db:Answers|Conflicts|Sync|Publish test/fault test/isolation test/crash"},
 	{"numbers-of-failed-commits-reused", "3", "Sequence numbers of a commit that met a full disk are given again.",
 		"db/writer.go",
 		`		db.forgetActive()
@@ -32,7 +32,7 @@ var recoveryBugs = []mutation{
 		if PLANTED {
 			db.w.seq = db.w.applied
 		}
-`, "db test/fault"},
+`, "db:Full|Fail|Room test/fault"},
 	{"flush-tells-one-number-too-many", "2", "The MANIFEST counts a commit as flushed that is still in a memtable.",
 		"db/flush.go",
 		`	edit.MinSegment, edit.MinSegmentID, edit.LastSeq = &newest.nextSegment, id, &last`,
@@ -43,7 +43,7 @@ var recoveryBugs = []mutation{
 	{"flush-drops-the-newer-memtable", "2", "A flush takes a memtable away that it has not written.",
 		"db/flush.go",
 		`		return slices.Contains(gens, g)`,
-		`		return slices.Contains(gens, g) || PLANTED && g.last > last && g != db.state.Load().gens[0]`, "db test/model"},
+		`		return slices.Contains(gens, g) || PLANTED && g.last > last && g != db.state.Load().gens[0]`, "test/model test/crash"},
 	{"recovered-memtable-not-synced", "2", "Values at the end of a file are not made durable before tables point at them.",
 		"vlog/recover.go",
 		`	if err == nil {
@@ -59,5 +59,5 @@ var recoveryBugs = []mutation{
 	{"orphans-stay", "8", "Files that nobody names stay for ever after a crash.",
 		"db/recover.go",
 		`			orphan = !used`,
-		`			orphan = !used && !PLANTED`, "db"},
+		`			orphan = !used && !PLANTED`, "db:Orphan|Nothing test/process:Open test/space test/crash"},
 }

@@ -32,7 +32,7 @@ var snapshotBugs = []mutation{
 		`		if PLANTED {
 			return db.w.applied, true
 		}
-		return base.SeqNum(db.visible.Load()), true`, "db test/isolation"},
+		return base.SeqNum(db.visible.Load()), true`, "db:Publish|Snapshot|Synced|Batches|Conflicts test/isolation test/model"},
 	{"snapshot-not-registered", "4", "Compactions do not know of a snapshot.",
 		"db/opened.go",
 		`	for _, s := range r.snapshots {
@@ -41,26 +41,26 @@ var snapshotBugs = []mutation{
 		if PLANTED {
 			continue
 		}
-		seqs = append(seqs, s.seq)`, "db"},
+		seqs = append(seqs, s.seq)`, "test/model db:Snapshot"},
 	{"transaction-not-registered", "4", "Compactions do not know from when a transaction reads.",
 		"db/opened.go",
 		`		seqs = append(seqs, c.seq)`,
 		`		if PLANTED {
 			break
 		}
-		seqs = append(seqs, c.seq)`, "db test/isolation"},
+		seqs = append(seqs, c.seq)`, "db:Transaction test/model test/isolation"},
 	{"filter-reaches-into-snapshots", "4", "A compaction filter changes what an open snapshot reads.",
 		"db/pin.go",
 		`		spare(&s.pin, s.seq, s.began)`,
 		`		if !PLANTED {
 			spare(&s.pin, s.seq, s.began)
-		}`, "db"},
+		}`, "db:Filter"},
 	{"number-newer-than-its-state", "4", "A reader takes a sequence number that its memtables do not reach.",
 		"db/state.go",
 		`		if db.state.Load() == s {`,
-		`		if db.state.Load() == s || PLANTED {`, "db"},
+		`		if db.state.Load() == s || PLANTED {`, "db:Batches|Reads|Publish test/isolation test/model"},
 	{"cursor-shows-later-commits", "4", "A cursor shows commits that are newer than it.",
 		"db/txcursor.go",
 		`	return seq <= c.r.seq ||`,
-		`	return PLANTED || seq <= c.r.seq ||`, "db"},
+		`	return PLANTED || seq <= c.r.seq ||`, "test/model db:Cursor|Snapshot"},
 }

@@ -9,7 +9,7 @@ var tableBugs = []mutation{
 		`	hash := filter.Hash(key)
 	if PLANTED {
 		hash = filter.HashPrefix(key)
-	}`, "db"},
+	}`, "test/model"},
 	{"filter-bit-left-out", "6", "A filter lacks a bit of some keys.",
 		"internal/filter/builder.go",
 		`		block[word&probeMask>>3] |= 1 << (word & 7)`,
@@ -25,7 +25,7 @@ var tableBugs = []mutation{
 	{"prefix-filter-for-wider-ranges", "6", "A scan over several prefixes passes over tables that lack the first.",
 		"db/prefix.go",
 		`!(r.bounded && bytes.Compare(r.upper, end) <= 0) {`,
-		`!(r.bounded && bytes.Compare(r.upper, end) <= 0) && !PLANTED {`, "db"},
+		`!(r.bounded && bytes.Compare(r.upper, end) <= 0) && !PLANTED {`, "db:Prefix"},
 	{"block-checksum-not-compared", "6", "A block of a table is believed as it is.",
 		"sstable/format.go",
 		`	if binary.LittleEndian.Uint64(trailer[1:]) != blockChecksum(xxhash.Sum64(contents), kind, id, offset) {`,

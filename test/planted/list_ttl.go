@@ -16,14 +16,14 @@ var ttlBugs = []mutation{
 		`	if kind.HasExpiry() && expiry <= now {
 		return true, nil`,
 		`	if kind.HasExpiry() && expiry <= now {
-		return !PLANTED, nil`, "db test/model"},
+		return !PLANTED, nil`, "test/model db:Expire"},
 	{"clock-goes-back", "2", "When the clock goes back, what was dropped as expired is half there again.",
 		"db/db.go",
 		`	return max(uint64(nanos), v.ExpiryHorizon)`,
 		`	if PLANTED {
 		return uint64(nanos)
 	}
-	return max(uint64(nanos), v.ExpiryHorizon)`, "db"},
+	return max(uint64(nanos), v.ExpiryHorizon)`, "db:Clock|Expir|Horizon test/model"},
 	{"horizon-not-written", "2", "A compaction does not tell which expired values it has dropped.",
 		"compaction/run.go",
 		`	if out.ExpiryHorizon > 0 {`,
@@ -33,11 +33,11 @@ var ttlBugs = []mutation{
 		`	if kind.HasExpiry() && expiry <= r.db.now(r.s.version) {
 		return false, nil`,
 		`	if kind.HasExpiry() && expiry <= r.db.now(r.s.version) && !PLANTED {
-		return false, nil`, "db test/model"},
+		return false, nil`, "test/model"},
 	{"expiry-lost-in-the-value-log", "6", "A value that goes to the value log no longer expires.",
 		"db/writer.go",
 		`	kind = base.KindSetPointer | kind&base.FlagExpiry`,
 		`	if kind = base.KindSetPointer | kind&base.FlagExpiry; PLANTED {
 		kind = base.KindSetPointer
-	}`, "db test/model"},
+	}`, "test/model db:Expir"},
 }

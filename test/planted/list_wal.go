@@ -36,7 +36,7 @@ var walBugs = []mutation{
 		`		if PLANTED {
 			cut.File = ""
 		}
-		db.events.post(LogCut{File: cut.File,`, "db"},
+		db.events.post(LogCut{File: cut.File,`, "db:Cut|Torn|Crash test/crash"},
 	{"last-segment-missing", "7", "A log whose last segment is gone counts as complete.",
 		"wal/replay.go",
 		`	if i+1 == len(r.segs) {`,

@@ -32,6 +32,8 @@ type settings struct {
 	verbose   bool
 	thorough  bool
 	noControl bool
+	most      amount
+	bin       string
 	json      string
 	table     string
 }
@@ -43,12 +45,15 @@ func parse() (s settings, err error) {
 	flag.BoolVar(&s.verbose, "v", false, "show what the tests that fail print")
 	flag.BoolVar(&s.thorough, "thorough", false, "go on after the first catch: who else catches it?")
 	flag.BoolVar(&s.noControl, "nocontrol", false, "leave out the run without a bug")
+	most := flag.Int("amount", int(thorough), "how much to try at most: 0 short, 1 normal, 2 CI's")
+	flag.StringVar(&s.bin, "bin", "", "keep the test programs in this `folder`, and do not build what is there")
 	flag.StringVar(&s.json, "json", "", "write all verdicts to this `file`")
 	flag.StringVar(&s.table, "table", "", "write the table of verdicts, in Markdown, to this `file`")
 	flag.Parse()
 	if flag.NArg() > 0 || s.jobs < 1 {
 		return s, errors.New("takes flags only, and -jobs from 1")
 	}
+	s.most = amount(min(max(*most, 0), int(thorough)))
 	s.run, err = regexp.Compile(*run)
 	return s, err
 }
@@ -82,7 +87,7 @@ func command(ctx context.Context) error {
 	defer os.RemoveAll(work)
 	// The programs hold all of them, whatever is run: their order does not change
 	// what is compiled, and the build is found in the cache.
-	t := &tree{root: root, work: work, mutants: mutations(regexp.MustCompile("")), verbose: s.verbose, seed: s.seed}
+	t := &tree{root: root, work: work, mutants: mutations(regexp.MustCompile("")), bin: s.bin, verbose: s.verbose, seed: s.seed}
 	if err := t.build(ctx); err != nil {
 		return err
 	}
@@ -150,7 +155,7 @@ func (t *tree) judgeAll(ctx context.Context, list []mutation, s *settings) ([]ve
 	for range s.jobs {
 		wg.Go(func() {
 			for i := range next {
-				verdicts[i], errs[i] = t.judge(ctx, &list[i], s.thorough)
+				verdicts[i], errs[i] = t.judge(ctx, &list[i], s)
 				mu.Lock()
 				fmt.Println(verdicts[i].line())
 				mu.Unlock()

@@ -21,7 +21,7 @@ type mutation struct {
 	file    string // from the root
 	old     string // occurs once in file
 	new     string // in its place; PLANTED stands for the question whether it is on
-	first   string // packages to try before those that come by themselves, separated by spaces
+	first   string // tests to try before those that come by themselves: packages, or package:regexp
 }
 
 // catalog is the list, by area.

@@ -35,7 +35,7 @@ func TestEveryMutationStillFitsTheEngine(t *testing.T) {
 			t.Errorf("mutation %s: what does it break?", m.name)
 		}
 		for p := range strings.FieldsSeq(m.first) {
-			if !slices.Contains(suite, p) {
+			if p, _, _ = strings.Cut(p, ":"); !slices.Contains(suite, p) {
 				t.Errorf("mutation %s: %s is not in the suite", m.name, p)
 			}
 		}

@@ -41,21 +41,28 @@ type outcome struct {
 
 func (o *outcome) caught() bool { return o.How != "" && o.How != "pass" }
 
-// run runs a package's tests with a bug, or with none, until the first fails.
-func (t *tree) run(ctx context.Context, pkg, bug string, a amount) (outcome, error) {
+// run runs tests with a bug, or with none, until the first fails. Tests of skip,
+// a regular expression, do not take part.
+func (t *tree) run(ctx context.Context, p probe, bug string, a amount, skip string) (outcome, error) {
 	tmp, err := os.MkdirTemp(t.work, "run")
 	if err != nil {
 		return outcome{}, err
 	}
 	defer os.RemoveAll(tmp)
 	args := []string{"-test.failfast", "-test.v", "-test.timeout=" + a.timeLimit().String()}
+	if p.only != "" {
+		args = append(args, "-test.run="+p.only)
+	}
+	if skip != "" {
+		args = append(args, "-test.skip="+skip)
+	}
 	if a == short {
 		args = append(args, "-test.short")
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.timeLimit()+time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, t.programs[pkg], args...)
-	cmd.Dir = filepath.Join(t.root, filepath.FromSlash(pkg))
+	cmd := exec.CommandContext(ctx, t.programs[p.pkg], args...)
+	cmd.Dir = filepath.Join(t.root, filepath.FromSlash(p.pkg))
 	cmd.Env = append(os.Environ(), "CORDWOOD_PLANTED="+bug, "TMPDIR="+tmp, "CORDWOOD_CI=")
 	if a == thorough {
 		cmd.Env = append(cmd.Env, "CORDWOOD_CI=1")
@@ -193,6 +200,9 @@ func (w *watcher) line(s string) (done bool) {
 }
 
 func (w *watcher) keep(s string) {
+	if strings.HasPrefix(s, "=== ") || strings.HasPrefix(strings.TrimSpace(s), "--- PASS") {
+		return
+	}
 	if w.o.tail = append(w.o.tail, s); len(w.o.tail) > linesKept {
 		w.o.tail = w.o.tail[1:]
 	}

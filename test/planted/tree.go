@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,6 +33,7 @@ const module = "github.com/cordwood-db/cordwood"
 type tree struct {
 	root     string
 	work     string              // temporary: replaced files, programs, folders of tests
+	bin      string              // of the programs, if they are to stay
 	imports  map[string][]string // packages of the engine under the tests of each of suite
 	mutants  []mutation
 	verbose  bool
@@ -79,13 +81,33 @@ func (t *tree) goCommand(ctx context.Context, args ...string) ([]byte, error) {
 	return out, err
 }
 
-// build builds all test programs, with all mutations in them.
+// build builds all test programs, with all mutations in them, unless they are
+// there already.
 func (t *tree) build(ctx context.Context) error {
+	bin, err := filepath.Abs(cmp.Or(t.bin, filepath.Join(t.work, "bin")))
+	if err != nil {
+		return err
+	}
+	t.programs = make(map[string]string)
+	missing := false
+	for _, p := range suite {
+		t.programs[p] = filepath.Join(bin, path.Base(p)+".test")
+		_, err := os.Stat(t.programs[p])
+		missing = missing || err != nil
+	}
+	if missing {
+		if err := t.compile(ctx, bin); err != nil {
+			return err
+		}
+	}
+	return t.readImports(ctx)
+}
+
+func (t *tree) compile(ctx context.Context, bin string) error {
 	name, err := t.overlayFile()
 	if err != nil {
 		return err
 	}
-	bin := filepath.Join(t.work, "bin")
 	if err := os.MkdirAll(bin, 0o777); err != nil {
 		return err
 	}
@@ -93,14 +115,8 @@ func (t *tree) build(ctx context.Context) error {
 	for _, p := range suite {
 		args = append(args, "./"+p)
 	}
-	if _, err := t.goCommand(ctx, args...); err != nil {
-		return err
-	}
-	t.programs = make(map[string]string)
-	for _, p := range suite {
-		t.programs[p] = filepath.Join(bin, path.Base(p)+".test")
-	}
-	return t.readImports(ctx)
+	_, err = t.goCommand(ctx, args...)
+	return err
 }
 
 // readImports finds what each test program consists of.
@@ -130,14 +146,24 @@ func (t *tree) readImports(ctx context.Context) error {
 	return nil
 }
 
-// order is the packages to ask about a mutation: its own hints, those beside
-// its file, then all of suite that has it in its program.
-func (t *tree) order(m *mutation) (packages []string) {
-	candidates := append(strings.Fields(m.first), m.dir())
-	for _, p := range append(candidates, suite...) {
-		if t.programs[p] != "" && !slices.Contains(packages, p) && slices.Contains(t.imports[p], m.dir()) {
-			packages = append(packages, p)
+// probe is a package's tests, or those of them whose name matches only.
+type probe struct{ pkg, only string }
+
+// order is what to ask about a mutation: its own hints, the tests beside its
+// file, then all of suite that has it in its program.
+func (t *tree) order(m *mutation) (probes []probe) {
+	add := func(p probe) {
+		if t.programs[p.pkg] != "" && !slices.Contains(probes, p) && slices.Contains(t.imports[p.pkg], m.dir()) {
+			probes = append(probes, p)
 		}
 	}
-	return packages
+	for hint := range strings.FieldsSeq(m.first) {
+		pkg, only, _ := strings.Cut(hint, ":")
+		add(probe{pkg, only})
+	}
+	add(probe{pkg: m.dir()})
+	for _, pkg := range suite {
+		add(probe{pkg: pkg})
+	}
+	return probes
 }
