@@ -108,12 +108,16 @@ var durability = []mutation{
 		`		if PLANTED {
 			continue
 		}
-		if err := db.syncLogs(); err != nil {`, "test/crash db:Sync|Durable|PowerLoss"},
-	{"checkpoint-directory-not-synced", "1", "A checkpoint's files are named before their directory is durable.",
+		if err := db.syncLogs(); err != nil {`, "db:BecomeDurable"},
+	{"checkpoint-path-not-synced", "1", "A checkpoint's folder may be gone after a power loss.",
 		"db/checkpoint.go",
-		`	if err := c.db.fs.SyncDir(c.dir); err != nil {`,
-		`	if PLANTED {
-	} else if err := c.db.fs.SyncDir(c.dir); err != nil {`, "db:Checkpoint test/crash"},
+		`, syncPath(c.db.fs, c.dir))`,
+		`, func() error {
+		if PLANTED {
+			return nil
+		}
+		return syncPath(c.db.fs, c.dir)
+	}())`, "db:Checkpoint test/crash"},
 	{"sequence-lease-not-durable", "1", "Numbers of a sequence are given out before their lease is durable.",
 		"db/sequence.go",
 		`	err := s.change(Sync, func(`,

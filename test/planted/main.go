@@ -31,6 +31,7 @@ type settings struct {
 	seed      string
 	verbose   bool
 	thorough  bool
+	near      bool
 	noControl bool
 	most      amount
 	bin       string
@@ -44,6 +45,7 @@ func parse() (s settings, err error) {
 	flag.StringVar(&s.seed, "seed", "", "CORDWOOD_SEED of all runs; empty: each test draws its own")
 	flag.BoolVar(&s.verbose, "v", false, "show what the tests that fail print")
 	flag.BoolVar(&s.thorough, "thorough", false, "go on after the first catch: who else catches it?")
+	flag.BoolVar(&s.near, "near", false, "ask only the tests that the list names, or else those beside the file")
 	flag.BoolVar(&s.noControl, "nocontrol", false, "leave out the run without a bug")
 	most := flag.Int("amount", int(thorough), "how much to try at most: 0 short, 1 normal, 2 CI's")
 	flag.StringVar(&s.bin, "bin", "", "keep the test programs in this `folder`, and do not build what is there")
@@ -87,7 +89,7 @@ func command(ctx context.Context) error {
 	defer os.RemoveAll(work)
 	// The programs hold all of them, whatever is run: their order does not change
 	// what is compiled, and the build is found in the cache.
-	t := &tree{root: root, work: work, mutants: mutations(regexp.MustCompile("")), bin: s.bin, verbose: s.verbose, seed: s.seed}
+	t := &tree{root: root, work: work, mutants: mutations(regexp.MustCompile("")), bin: s.bin, near: s.near, verbose: s.verbose, seed: s.seed}
 	if err := t.build(ctx); err != nil {
 		return err
 	}

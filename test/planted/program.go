@@ -28,7 +28,7 @@ func (a amount) String() string { return [...]string{"short", "normal", "CI"}[a]
 // timeLimit is how long a program may run. It is far beyond what it takes on a
 // busy machine, since what is over it is said to hang.
 func (a amount) timeLimit() time.Duration {
-	return [...]time.Duration{4 * time.Minute, 8 * time.Minute, 25 * time.Minute}[a]
+	return [...]time.Duration{10 * time.Minute, 15 * time.Minute, 30 * time.Minute}[a]
 }
 
 // outcome is how a test program ended.

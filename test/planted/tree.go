@@ -37,6 +37,7 @@ type tree struct {
 	imports  map[string][]string // packages of the engine under the tests of each of suite
 	mutants  []mutation
 	verbose  bool
+	near     bool   // ask only who is likely to notice
 	seed     string // CORDWOOD_SEED of all runs; empty: their own
 	programs map[string]string
 }
@@ -161,7 +162,13 @@ func (t *tree) order(m *mutation) (probes []probe) {
 		pkg, only, _ := strings.Cut(hint, ":")
 		add(probe{pkg, only})
 	}
+	if t.near && len(probes) > 0 {
+		return probes
+	}
 	add(probe{pkg: m.dir()})
+	if t.near {
+		return probes
+	}
 	for _, pkg := range suite {
 		add(probe{pkg: pkg})
 	}
