@@ -28,6 +28,8 @@ var checks = []check{
 		figures: []figure{{"crash images", 20_000, 2_000_000}, {"recovery crash images", 2_000, 200_000}}},
 	{name: "faults", module: ".", pkg: "test/fault", run: "TestEveryOperationMayFail", weight: 3,
 		figures: []figure{{"faults", 9_000, 200_000}}},
+	{name: "damage", module: ".", pkg: "test/damage", run: "TestDamageAtRest", weight: 2,
+		figures: []figure{{"damage cases", 0, 0}}},
 	{name: "kill", module: ".", pkg: "test/process", run: "TestKilledProcessLosesNothingItAcknowledged", weight: 2,
 		figures: []figure{{"kills", 200, 10_000}}},
 	{name: "open", module: ".", pkg: "test/process", run: "TestOpenAndCloseLeaveNothingBehind", weight: 1,
@@ -44,6 +46,7 @@ var checks = []check{
 		figures: []figure{{"compactions", 0, 0}}},
 	{name: "space", module: ".", pkg: "test/space"},
 	{name: "memory", module: ".", pkg: "test/memory"},
+	{name: "limits", module: ".", pkg: "test/limits"},
 }
 
 // fuzzName is the name of the check that is made of all fuzz targets.

@@ -45,6 +45,7 @@ func (j *job) start(ctx context.Context, s *settings, seed uint64, slice time.Du
 		}
 		limit = slice + grace
 		args = append(args, "-test.run=^$", "-test.fuzz=^"+j.run+"$", "-test.fuzztime="+slice.String(), "-test.parallel=1",
+			"-test.fuzzminimizetime=20x", // else one input that is interesting may take a minute
 			"-test.fuzzcachedir="+filepath.Join(filepath.Dir(j.binary), "corpus", strings.ReplaceAll(j.name, "/", "-")))
 	case slice > 0:
 		env = append(env, testkit.SoakEnv+"="+slice.String())

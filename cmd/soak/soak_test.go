@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -174,8 +175,19 @@ func TestChecksExist(t *testing.T) {
 			t.Errorf("%s: no test %s", c.name, c.run)
 		}
 	}
+	folders, err := os.ReadDir(filepath.Join(root, "test"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range folders {
+		dir := "test/" + d.Name()
+		if !slices.ContainsFunc(checks, func(c check) bool { return path.Join(c.module, c.pkg) == dir }) &&
+			!slices.Contains([]string{"test/fuzz", "test/planted"}, dir) {
+			t.Errorf("%s is left out", dir)
+		}
+	}
 	packages := map[string]bool{}
-	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+	err = filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
