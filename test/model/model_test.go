@@ -24,7 +24,7 @@ func TestStoreAgreesWithModelUnderRandomOperations(t *testing.T) {
 	// Stores come and go in milliseconds: collecting less often saves a fifth.
 	percent := debug.SetGCPercent(400)
 	seed := testkit.Seed(t)
-	budget := testkit.Amount{Short: 8_000, Normal: 60_000, CI: 4_000_000, Full: 400_000_000}.Budget(t)
+	budget := testkit.Amount{Short: 8_000, Normal: 60_000, CI: 4_000_000, Full: 150_000_000}.Budget(t)
 	var begun, done atomic.Int64
 	var failed atomic.Bool
 	t.Cleanup(func() {
@@ -77,8 +77,8 @@ const (
 
 // smallest is a small script that fails as script did. ok is false if not even
 // that one fails again.
-func smallest(t *testing.T, script draw.Script, planted lie) (small draw.Script, ok bool) {
-	deadline, tries := time.Now().Add(shrinkTimeMax), 0
+func smallest(t *testing.T, script draw.Script, planted lie, timeMax time.Duration) (small draw.Script, ok bool) {
+	deadline, tries := time.Now().Add(timeMax), 0
 	more := func() bool { tries++; return tries < shrinkTriesMax && time.Now().Before(deadline) }
 	again := 1
 	fails := func(script draw.Script) (draw.Script, bool) {
@@ -103,7 +103,7 @@ func smallest(t *testing.T, script draw.Script, planted lie) (small draw.Script,
 
 // report makes a failed history small and says what it is.
 func report(t *testing.T, script draw.Script, planted lie) {
-	small, ok := smallest(t, script, planted)
+	small, ok := smallest(t, script, planted, shrinkTimeMax)
 	if !ok {
 		t.Errorf("the history of %d steps did not fail again: the background's timing has a part in it\n%s",
 			len(script), keep(t, script, nil))

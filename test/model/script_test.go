@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cordwood-db/cordwood/internal/testkit/draw"
 )
@@ -44,10 +45,10 @@ func TestFailureShrinksToAFewSteps(t *testing.T) {
 		{"a put is lost after a delete of its key", 6, func(r *run, w *write) bool {
 			return w.op == 'p' && r.lastOf(w) == 'd'
 		}},
-		{"a merge is lost in a keyspace that was made", 5, func(_ *run, w *write) bool {
+		{"a merge is lost in a keyspace that was made", 6, func(_ *run, w *write) bool {
 			return w.op == 'm' && w.in.id > 0
 		}},
-		{"a range delete is lost after the clock was set back", 6, func(r *run, w *write) bool {
+		{"a range delete is lost after the clock was set back", 8, func(r *run, w *write) bool {
 			return w.op == 'r' && r.clock.Load() < r.latest.UnixNano()
 		}},
 	}
@@ -61,7 +62,7 @@ func TestFailureShrinksToAFewSteps(t *testing.T) {
 			if err == nil {
 				t.Fatal("no history finds it")
 			}
-			small, ok := smallest(t, script, l.lie)
+			small, ok := smallest(t, script, l.lie, time.Hour)
 			r, err := replay(t, small, l.lie, true)
 			if !ok || err == nil {
 				t.Fatalf("the failure does not repeat: %v", err)
