@@ -162,7 +162,8 @@ func (db *DB) flushIdle() error {
 	})
 }
 
-// cleanLoop removes files that no version needs any more.
+// cleanLoop removes files that no version needs any more, and segments of the
+// log that no feed does.
 func (db *DB) cleanLoop() {
 	for {
 		select {
@@ -170,6 +171,7 @@ func (db *DB) cleanLoop() {
 			return
 		case <-db.cleanC:
 		}
+		db.shedLog()
 		for _, f := range db.set.Obsolete() {
 			start := time.Now()
 			if err := db.removeFile(f.Kind, f.Num); err != nil {

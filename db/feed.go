@@ -369,7 +369,12 @@ func (f *Feed) hasMore() bool {
 
 // Close ends the feed. Closing it again is allowed.
 func (f *Feed) Close() error {
-	f.db.retained.removeFeed(f)
+	if f.db.retained.removeFeed(f) {
+		// What was kept for it alone goes at once: on a full disk there may be no
+		// flush that would see to it.
+		f.db.retained.excess.Store(true)
+		f.db.wakeCleaner()
+	}
 	f.shut()
 	return nil
 }

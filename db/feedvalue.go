@@ -78,11 +78,15 @@ func (r *retention) sureFrom(seq base.SeqNum, low uint64) base.SeqNum {
 	return min(seq, max(base.SeqNum(low), r.openSeq+1))
 }
 
-func (r *retention) removeFeed(f *Feed) {
+// removeFeed forgets a feed. last says that it was there, and none is left.
+func (r *retention) removeFeed(f *Feed) (last bool) {
 	r.mu.Lock()
+	_, had := r.feeds[f]
 	delete(r.feeds, f)
+	last = had && len(r.feeds) == 0
 	r.mu.Unlock()
 	r.holdNothing()
+	return last
 }
 
 // closeFeeds ends all feeds and returns where they were opened.

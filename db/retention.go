@@ -22,6 +22,8 @@ type retention struct {
 
 	always bool // keeps also while no feed is open; immutable after Open
 
+	excess atomic.Bool // the last feed has gone: less is to be kept
+
 	mu       sync.Mutex // guards what follows; a leaf
 	segments map[base.SegmentNum]segmentStart
 	lastSeqs map[base.FileNum]base.SeqNum // of value-log files: no commit beyond it points into them
@@ -154,6 +156,16 @@ func (db *DB) keptFrom(before base.SegmentNum) (base.SegmentNum, error) {
 	r.holdNothing() // if the last feed went meanwhile
 	r.trim(from)
 	return from, nil
+}
+
+// shedLog removes what the log keeps for feeds that are gone.
+func (db *DB) shedLog() {
+	if !db.retained.excess.Swap(false) {
+		return
+	}
+	_, before := db.recoversFrom()
+	db.retireSegments(before)
+	db.broadcast() // value-log files may be collected now
 }
 
 // holdNothing lets go of all values if no feed was opened meanwhile.
