@@ -5,6 +5,6 @@
 // operands, a hundred thousand range deletes, hundreds of keyspaces. What is over
 // a limit gets its error, and nothing of it is written.
 //
-// Values of 256 MiB take part in CI's runs, of 1 GiB in a soak, where there is
+// Values of 64 MiB take part in CI's runs, of 1 GiB in a soak, where there is
 // memory for a few of them.
 package limits

@@ -124,7 +124,7 @@ func largest() (separate, inline int) {
 	case os.Getenv(testkit.SoakEnv) != "" && strconv.IntSize == 64:
 		return db.MaxValueBytes, 64 * mib
 	case testkit.Thorough():
-		return 256 * mib, 16 * mib
+		return 64 * mib, 16 * mib
 	}
 	return 16 * mib, 4 * mib
 }
