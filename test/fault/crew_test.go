@@ -69,7 +69,7 @@ type checkpoint struct {
 const (
 	crewWriters = 3
 	crewRounds  = 2
-	crewSteps   = 14
+	crewSteps   = 10
 )
 
 func newCrew(seed uint64) *crew {
@@ -83,7 +83,7 @@ func newCrew(seed uint64) *crew {
 	case 1:
 		c.nth = 1 + int64(r.IntN(1<<r.IntN(6)))
 	case 2:
-		c.moment = 1 + int64(r.IntN(1500))
+		c.moment = 1 + int64(r.IntN(900))
 	}
 	pick := func(values ...int) int { return values[r.IntN(len(values))] }
 	c.faulty = vfs.NewFaulty(c.mem, c.decide)
