@@ -25,7 +25,7 @@ func (r *run) drawOptions() {
 	o.TableBytes = pick[int64](r, 1<<20, 4<<10, 32<<10, 0)
 	o.ValueThreshold = pick(r, 100, -1, 1, 24, 400, 0, 1<<20)
 	o.FilterBitsPerKey = pick[float64](r, 10, -1, 1, 64)
-	o.Compression = pick(r, db.CompressionNone, db.CompressionZstd, db.CompressionDefault)
+	o.Compression = pick(r, db.CompressionNone, db.CompressionZstd, db.CompressionNone, db.CompressionDefault)
 	o.Durability = pick(r, db.NoSync, db.DefaultDurability, db.NoSync, db.Sync)
 	o.SyncInterval = pick(r, -1, 0, time.Millisecond, time.Hour)
 	o.CompactionsMax = pick(r, 1, 2, 4, 8)

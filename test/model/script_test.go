@@ -11,7 +11,8 @@ import (
 	"github.com/cordwood-db/cordwood/internal/testkit/draw"
 )
 
-// TestScriptsOfOldFailures replays each history that failed once.
+// TestScriptsOfOldFailures replays each history that failed once, be it for a
+// defect that was planted into the engine to see that it is found.
 func TestScriptsOfOldFailures(t *testing.T) {
 	paths, err := filepath.Glob("testdata/scripts/*.txt")
 	if err != nil || len(paths) == 0 {
