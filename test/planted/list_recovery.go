@@ -9,10 +9,10 @@ var recoveryBugs = []mutation{
 		`		if !whole && !PLANTED {`, "test/crash"},
 	{"numbers-of-cut-commits-reused", "3", "Sequence numbers of commits that were cut off are given again.",
 		"db/recover.go",
-		`		w.seq = min(w.seq+seqGap, seqNumLast)`,
+		`		w.seq += seqGap`,
 		`		if !PLANTED {
-			w.seq = min(w.seq+seqGap, seqNumLast)
-		}`, "test/crash db:Crash|Replay"},
+			w.seq += seqGap
+		}`, "db:NumbersOf test/crash"},
 	{"flushed-commits-replayed", "2", "Commits that tables have are applied once more.",
 		"db/recover.go",
 		`		if last <= flushed {`,

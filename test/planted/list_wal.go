@@ -36,7 +36,7 @@ var walBugs = []mutation{
 		`		if PLANTED {
 			cut.File = ""
 		}
-		db.events.post(LogCut{File: cut.File,`, "db:Cut|Torn|Crash test/crash"},
+		db.events.post(LogCut{File: cut.File,`, "db:Cut test/damage"},
 	{"last-segment-missing", "7", "A log whose last segment is gone counts as complete.",
 		"wal/replay.go",
 		`	if i+1 == len(r.segs) {`,
@@ -59,13 +59,13 @@ var walBugs = []mutation{
 		"wal/segment.go",
 		`	s.dirty = true`,
 		`	s.dirty = !PLANTED`, ""},
-	{"mark-ahead-of-the-sync", "5", "Records prove more durable than is.",
+	{"failed-value-sync-ignored", "1", "A failed fsync of the value log is forgotten beside one of the WAL that worked.",
 		"db/logs.go",
-		`	log.MarkSynced(min(lsn, durable))`,
-		`	if PLANTED {
-		lsn = log.EndLSN()
+		`	if err = errors.Join(err, valuesErr); err != nil {`,
+		`	if !PLANTED {
+		err = errors.Join(err, valuesErr)
 	}
-	log.MarkSynced(min(lsn, max(durable, lsn)))`, "test/crash"},
+	if err != nil {`, "db:FailedValueLogSync test/fault"},
 	{"segment-retired-early", "2", "A WAL segment is removed that holds commits which no table has.",
 		"wal/dir.go",
 		`		if num >= before {

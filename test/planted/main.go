@@ -8,9 +8,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 )
@@ -49,7 +51,7 @@ func parse() (s settings, err error) {
 	flag.BoolVar(&s.noControl, "nocontrol", false, "leave out the run without a bug")
 	most := flag.Int("amount", int(thorough), "how much to try at most: 0 short, 1 normal, 2 CI's")
 	flag.StringVar(&s.bin, "bin", "", "keep the test programs in this `folder`, and do not build what is there")
-	flag.StringVar(&s.json, "json", "", "write all verdicts to this `file`")
+	flag.StringVar(&s.json, "json", "", "write all verdicts to this `file`, beside those of other mutations that are there")
 	flag.StringVar(&s.table, "table", "", "write the table of verdicts, in Markdown, to this `file`")
 	flag.Parse()
 	if flag.NArg() > 0 || s.jobs < 1 {
@@ -121,8 +123,11 @@ func command(ctx context.Context) error {
 }
 
 // finish writes what is asked for, and the last line.
-func (r *report) finish(s *settings, verdicts []verdict) error {
+func (r *report) finish(s *settings, verdicts []verdict) (err error) {
 	if s.json != "" {
+		if verdicts, err = withEarlier(s.json, verdicts); err != nil {
+			return err
+		}
 		b, err := json.MarshalIndent(verdicts, "", "\t")
 		if err == nil {
 			err = os.WriteFile(s.json, append(b, '\n'), 0o666)
@@ -132,7 +137,7 @@ func (r *report) finish(s *settings, verdicts []verdict) error {
 		}
 	}
 	if s.table != "" {
-		if err := os.WriteFile(s.table, table(r, verdicts), 0o666); err != nil {
+		if err := os.WriteFile(s.table, table(verdicts), 0o666); err != nil {
 			return err
 		}
 	}
@@ -145,6 +150,27 @@ func (r *report) finish(s *settings, verdicts []verdict) error {
 		return errSlipped
 	}
 	return nil
+}
+
+// withEarlier adds the verdicts of an earlier run that are not among the new ones.
+func withEarlier(file string, verdicts []verdict) ([]verdict, error) {
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return verdicts, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var earlier []verdict
+	if err := json.Unmarshal(b, &earlier); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	for _, v := range earlier {
+		if !slices.ContainsFunc(verdicts, func(n verdict) bool { return n.Mutation == v.Mutation }) {
+			verdicts = append(verdicts, v)
+		}
+	}
+	return verdicts, nil
 }
 
 // judgeAll judges mutations, some at once, and prints each verdict.

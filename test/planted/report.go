@@ -30,39 +30,61 @@ says how:
 
 *Caught by* is the first test that fails, of those beside the code, then those of
 the whole store; *s* is how many seconds its package's tests ran until then, on
-two busy cores. Where that is not a test of the whole store, the last column names
-one that notices too. *Promise* is the number in the
+two busy cores. The last column names a test of the whole store that notices too,
+where one was looked for (-thorough). *Promise* is the number in the
 [README](../../README.md#what-it-promises).
 
 `
 
 // table is the verdicts as a page of the documentation.
-func table(r *report, verdicts []verdict) []byte {
+func table(verdicts []verdict) []byte {
 	byName := make(map[string]*verdict)
 	for i := range verdicts {
 		byName[verdicts[i].Mutation] = &verdicts[i]
 	}
 	var b bytes.Buffer
 	b.WriteString(tableHead)
-	fmt.Fprintf(&b, "%d bugs, %d caught.\n", r.Mutations, r.Caught)
+	all, judged, caught := 0, 0, 0
+	for _, c := range catalog {
+		for _, m := range c.list {
+			all++
+			if v := byName[m.name]; v != nil {
+				judged++
+				if v.Caught {
+					caught++
+				}
+			}
+		}
+	}
+	fmt.Fprintf(&b, "%d bugs; %d were planted, and %d caught.\n", all, judged, caught)
 	for _, c := range catalog {
 		rows := 0
 		for _, m := range c.list {
 			v := byName[m.name]
 			if v == nil {
-				continue
+				v = &verdict{}
 			}
 			if rows++; rows == 1 {
 				fmt.Fprintf(&b, "\n## %s\n\n| bug | promise | what goes wrong | caught by | s | whole store |\n|---|---|---|---|---|---|\n",
 					string(c.area[0]-'a'+'A')+c.area[1:])
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %.1f | %s |\n", m.name, m.promise, m.breaks, v.by(), v.Seconds, v.whole())
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", m.name, m.promise, m.breaks, v.by(), v.after(), v.whole())
 		}
 	}
 	return b.Bytes()
 }
 
+func (v *verdict) after() string {
+	if !v.Caught {
+		return ""
+	}
+	return fmt.Sprintf("%.1f", v.Seconds)
+}
+
 func (v *verdict) by() string {
+	if v.Mutation == "" {
+		return "not planted yet"
+	}
 	if !v.Caught {
 		return "**nobody**"
 	}
@@ -79,7 +101,7 @@ func (v *verdict) by() string {
 func (v *verdict) whole() string {
 	switch {
 	case v.Whole == "":
-		return "no"
+		return ""
 	case isWhole(v.Package):
 		return "the same"
 	}

@@ -23,7 +23,7 @@ var suite = []string{
 	"internal/iterator", "internal/rangedel", "internal/record", "vfs",
 	"memtable", "sstable", "wal", "vlog", "manifest", "compaction", "db",
 	"test/model", "test/fault", "test/damage", "test/crash", "test/process", "test/isolation",
-	"test/space", "test/memory", "mvcc", "typed",
+	"test/space", "test/memory", "test/limits", "test/fuzz", "mvcc", "typed",
 }
 
 // module is that of the engine.
