@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -76,6 +77,7 @@ func starve() error {
 				b[i] = 1
 			}
 			taken = append(taken, b)
+			runtime.KeepAlive(taken)
 		}
 	})
 	return nil
