@@ -44,5 +44,5 @@ var feedBugs = []mutation{
 		`	if !PLANTED {
 		db.feeds.wake()
 	}
-`, "db:Feed test/model"},
+`, "db:CommitWakes"},
 }

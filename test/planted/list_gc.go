@@ -41,7 +41,7 @@ var gcBugs = []mutation{
 		`			if isCorruption(err) && PLANTED {
 				continue
 			}
-			if isCorruption(err) {`, "test/damage db:Damage|Garbage"},
+			if isCorruption(err) {`, "db:CollectionStops"},
 	{"gc-forgets-keyspaces", "2", "Whether a value is needed is asked of the default keyspace.",
 		"db/gc.go",
 		`	v := s.view(rec.Keyspace)`,

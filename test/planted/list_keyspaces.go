@@ -40,5 +40,5 @@ var keyspaceBugs = []mutation{
 		`	edit.LastSeq = &seq`,
 		`	if !PLANTED {
 		edit.LastSeq = &seq
-	}`, "db:Checkpoint test/model"},
+	}`, "db:GoesOnCounting"},
 }

@@ -33,7 +33,7 @@ var limitBugs = []mutation{
 	{"hostile-length", "9", "The length in a damaged value-log index decides how much memory is taken.",
 		"vlog/sections.go",
 		`	if off > room || n != room-off || end < fileHeaderLen || end > off || t.sections > n/sectionLen {`,
-		`	if (off > room || n != room-off || end < fileHeaderLen || end > off || t.sections > n/sectionLen) && !PLANTED {`, ""},
+		`	if (off > room || n != room-off || end < fileHeaderLen || end > off || t.sections > n/sectionLen) && !PLANTED {`, "vlog:Footers"},
 	{"group-limit", "limits", "A group of commits takes all that waits.",
 		"internal/commit/write.go",
 		`		if bytes > p.cfg.GroupBytesMax || len(group) == p.cfg.GroupCountMax {`,

@@ -55,7 +55,7 @@ var ownerBugs = []mutation{
 		`	db.cache.Close()`,
 		`	if !PLANTED {
 		db.cache.Close()
-	}`, "test/process:Open db:Behind"},
+	}`, "db:LargeCache"},
 	{"lookup-leaks-a-file", "9", "Every read keeps its table open.",
 		"db/get.go",
 		`	h.Release()
@@ -77,8 +77,4 @@ var ownerBugs = []mutation{
 		"db/recover.go",
 		`	if op == nil || stored == "" ||`,
 		`	if PLANTED || op == nil || stored == "" ||`, "db:Operator|Merge"},
-	{"damage-not-remembered", "6", "A compaction meets the same damaged table again and again.",
-		"db/compact.go",
-		`		t.Compacting = db.damagedLocked(base.FileTable, t.Num)`,
-		`		t.Compacting = db.damagedLocked(base.FileTable, t.Num) && !PLANTED`, "db:Damage test/damage"},
 }

@@ -12,7 +12,7 @@ var recoveryBugs = []mutation{
 		`		w.seq += seqGap`,
 		`		if !PLANTED {
 			w.seq += seqGap
-		}`, "db:NumbersOf test/crash"},
+		}`, "db:NumbersOf"},
 	{"flushed-commits-replayed", "2", "Commits that tables have are applied once more.",
 		"db/recover.go",
 		`		if last <= flushed {`,
@@ -59,5 +59,5 @@ var recoveryBugs = []mutation{
 	{"orphans-stay", "8", "Files that nobody names stay for ever after a crash.",
 		"db/recover.go",
 		`			orphan = !used`,
-		`			orphan = !used && !PLANTED`, "db:Orphan|Nothing test/process:Open test/space test/crash"},
+		`			orphan = !used && !PLANTED`, "db:NobodyNames"},
 }

@@ -55,10 +55,6 @@ var snapshotBugs = []mutation{
 		`		if !PLANTED {
 			spare(&s.pin, s.seq, s.began)
 		}`, "db:Filter"},
-	{"number-newer-than-its-state", "4", "A reader takes a sequence number that its memtables do not reach.",
-		"db/state.go",
-		`		if db.state.Load() == s {`,
-		`		if db.state.Load() == s || PLANTED {`, "db:Batches|Reads|Publish test/isolation test/model"},
 	{"cursor-shows-later-commits", "4", "A cursor shows commits that are newer than it.",
 		"db/txcursor.go",
 		`	return seq <= c.r.seq ||`,

@@ -27,13 +27,13 @@ var ttlBugs = []mutation{
 	{"horizon-not-written", "2", "A compaction does not tell which expired values it has dropped.",
 		"compaction/run.go",
 		`	if out.ExpiryHorizon > 0 {`,
-		`	if out.ExpiryHorizon > 0 && !PLANTED {`, ""},
+		`	if out.ExpiryHorizon > 0 && !PLANTED {`, "db:Clock|Horizon|Expir compaction"},
 	{"has-ignores-expiry", "6", "Has finds a key whose value has expired.",
 		"db/get.go",
 		`	if kind.HasExpiry() && expiry <= r.db.now(r.s.version) {
 		return false, nil`,
 		`	if kind.HasExpiry() && expiry <= r.db.now(r.s.version) && !PLANTED {
-		return false, nil`, "test/model"},
+		return false, nil`, "db:HasDoesNot test/model"},
 	{"expiry-lost-in-the-value-log", "6", "A value that goes to the value log no longer expires.",
 		"db/writer.go",
 		`	kind = base.KindSetPointer | kind&base.FlagExpiry`,

@@ -36,7 +36,7 @@ var walBugs = []mutation{
 		`		if PLANTED {
 			cut.File = ""
 		}
-		db.events.post(LogCut{File: cut.File,`, "db:Cut test/damage"},
+		db.events.post(LogCut{File: cut.File,`, "db:TornLog"},
 	{"last-segment-missing", "7", "A log whose last segment is gone counts as complete.",
 		"wal/replay.go",
 		`	if i+1 == len(r.segs) {`,
