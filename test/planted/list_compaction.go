@@ -12,7 +12,7 @@ var compactionBugs = []mutation{
 	{"bottom-forgets-level-zero", "2", "Older tables of level 0 do not count when a tombstone looks for something to hide.",
 		"compaction/bottom.go",
 		`	return !slices.ContainsFunc(o.l0, func(t *manifest.TableMeta) bool { return t.Contains(key) })`,
-		`	return PLANTED || !slices.ContainsFunc(o.l0, func(t *manifest.TableMeta) bool { return t.Contains(key) })`, ""},
+		`	return PLANTED || !slices.ContainsFunc(o.l0, func(t *manifest.TableMeta) bool { return t.Contains(key) })`, "compaction:OlderTables"},
 	{"bottom-misses-the-first-key", "2", "A tombstone does not see a table below that begins with its key.",
 		"compaction/bottom.go",
 		`		if at < len(tables) && bytes.Compare(tables[at].Smallest, key) <= 0 {`,

@@ -53,7 +53,7 @@ var manifestBugs = []mutation{
 	{"manifest-of-another-time", "6", "A MANIFEST need not be the one that CURRENT names.",
 		"manifest/load.go",
 		`	if h.ID != m.id ||`,
-		`	if h.ID != m.id && !PLANTED ||`, ""},
+		`	if h.ID != m.id && !PLANTED ||`, "manifest:OfAnotherStore"},
 	{"file-number-reused", "2", "A reopened store forgets which file numbers it has given out.",
 		"manifest/load.go",
 		`	s.nextFile.Store(uint64(max(s.catalog.nextFile, nextFileAbove(infos))))`,
