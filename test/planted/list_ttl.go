@@ -27,7 +27,7 @@ var ttlBugs = []mutation{
 	{"horizon-not-written", "2", "A compaction does not tell which expired values it has dropped.",
 		"compaction/run.go",
 		`	if out.ExpiryHorizon > 0 {`,
-		`	if out.ExpiryHorizon > 0 && !PLANTED {`, "db:Clock|Horizon|Expir compaction"},
+		`	if out.ExpiryHorizon > 0 && !PLANTED {`, "db:HalfExpired"},
 	{"has-ignores-expiry", "6", "Has finds a key whose value has expired.",
 		"db/get.go",
 		`	if kind.HasExpiry() && expiry <= r.db.now(r.s.version) {
