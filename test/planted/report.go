@@ -26,7 +26,7 @@ This table is written by a command that plants each of these bugs in the engine
 and runs the tests until one notices; [its documentation](../../test/planted/doc.go)
 says how:
 
-    go run -tags planted ./test/planted -thorough -table docs/internals/planted.md
+    go run -tags planted ./test/planted -json verdicts.json -table docs/internals/planted.md
 
 *Caught by* is the first test that fails, of those beside the code, then those of
 the whole store; *s* is how many seconds its package's tests ran until then, on
