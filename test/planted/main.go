@@ -89,6 +89,9 @@ func command(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(work)
+	if err := os.Chmod(work, 0o755); err != nil {
+		return err
+	}
 	// The programs hold all of them, whatever is run: their order does not change
 	// what is compiled, and the build is found in the cache.
 	t := &tree{root: root, work: work, mutants: mutations(regexp.MustCompile("")), bin: s.bin, near: s.near, verbose: s.verbose, seed: s.seed}
