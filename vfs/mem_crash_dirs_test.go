@@ -1,6 +1,9 @@
 package vfs
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 func TestSyncingARemovalKeepsTheFilesOtherName(t *testing.T) {
 	m := newDB(t)
@@ -42,5 +45,22 @@ func TestCrashLeavesZerosWhereADurableShrinkingCut(t *testing.T) {
 	})
 	if got := dump(t, img); got != "f=[a*550 0*50]" {
 		t.Error(got)
+	}
+}
+
+// A link does not depend on the name that it was made from: with everything kept
+// it is there, also if the file has been moved since and that is durable.
+func TestCrashKeepsALinkWhoseSourceMovedOn(t *testing.T) {
+	m := NewMem()
+	must(t, errors.Join(m.MkdirAll("/a"), m.MkdirAll("/b"), m.SyncDir("/")))
+	f, err := m.Create("/a/old")
+	must(t, err)
+	must(t, errors.Join(f.Sync(), f.Close(), m.SyncDir("/a")))
+	must(t, errors.Join(m.Link("/a/old", "/b/link"), m.Rename("/a/old", "/a/new"), m.SyncDir("/a")))
+	for name, pick := range map[string]CrashChoice{"keep": CrashKeep, "drop": CrashDrop} {
+		_, err := m.CrashClone(func(CrashItem) CrashChoice { return pick }).Stat("/b/link")
+		if (err == nil) != (pick == CrashKeep) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

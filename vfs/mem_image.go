@@ -30,13 +30,21 @@ func (img *image) edit(dir *inode) map[string]*inode {
 // try makes a pending operation part of the image, unless it makes no sense
 // there because one that it builds on was dropped.
 //
-//  1. What it moves, links or removes must be where it was.
+//  1. What it moves or removes must be where it was; what it links must be there
+//     under some name, perhaps a newer one that was made durable before.
 //  2. It must not take the last name from a file that still has one in the
 //     live tree: no order of the operations loses that file.
 //  3. It must not move anything to where it cannot be reached.
 func (img *image) try(op *dirOp) {
-	if op.kind != dirCreate && img.in(op.from.dir)[op.from.name] != op.node {
-		return
+	switch op.kind {
+	case dirLink:
+		if img.in(op.from.dir)[op.from.name] != op.node && !img.reachable(op.node) {
+			return
+		}
+	case dirRemove, dirRename:
+		if img.in(op.from.dir)[op.from.name] != op.node {
+			return
+		}
 	}
 	if op.kind == dirRemove {
 		if img.expendable(op.node) {
@@ -65,9 +73,9 @@ func (img *image) expendable(n *inode) bool {
 	return n.links == 0 || img.count(img.m.root, n) > 1
 }
 
-// reachable says whether dir is in the image's tree.
-func (img *image) reachable(dir *inode) bool {
-	return dir == img.m.root || img.count(img.m.root, dir) > 0
+// reachable says whether n is in the image's tree.
+func (img *image) reachable(n *inode) bool {
+	return n == img.m.root || img.count(img.m.root, n) > 0
 }
 
 // count returns how many names n has below dir.

@@ -135,7 +135,7 @@ func (f *File) longer(i int) ([]byte, string) {
 		more = make([]byte, n)
 	default:
 		for j := range n {
-			more = append(more, byte(bits.Reverse32(uint32(j*2654435761+12345))))
+			more = append(more, byte(bits.Reverse32(uint32(j)*2654435761+12345)))
 		}
 	}
 	if i == 5 {
