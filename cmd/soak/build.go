@@ -71,7 +71,11 @@ func (t *tree) jobs(ctx context.Context, s *settings) ([]job, error) {
 		if err != nil {
 			return nil, err
 		}
-		j := job{check: c.name, name: c.name, binary: binary, dir: filepath.Join(t.root, c.module, c.pkg), run: c.run,
+		dir := filepath.Join(t.root, c.module, c.pkg)
+		if s.amount == "ci" && slices.ContainsFunc(all, func(j job) bool { return j.dir == dir }) {
+			continue // all tests of the package run with the first check of it
+		}
+		j := job{check: c.name, name: c.name, binary: binary, dir: dir, run: c.run,
 			weight: float64(c.weight)}
 		in := ""
 		if c.module != "." {

@@ -17,6 +17,11 @@ import (
 // check has its turn early, and again and again with new seeds.
 const roundMax = 20 * time.Minute
 
+// fuzzAtOnce is how many fuzz targets run, with an amount, in the place of one
+// check. They take a time, not an amount of work: a share of the processor is
+// enough for each to have all inputs that are known and to look farther.
+const fuzzAtOnce = 4
+
 // task is a run of a job that is to be made.
 type task struct {
 	*job
@@ -54,16 +59,17 @@ func soak(ctx context.Context, s *settings, out io.Writer) (sum *summary, err er
 		sum.work(ctx, s, jobs, s.jobs, out)
 		return sum, nil
 	}
-	// A fuzz target takes a time, not an amount of work. Twice as many at once
-	// have half as much of it on the processor, which is enough for each to have
-	// all the inputs that are known and to look a little farther.
 	targets := slices.IndexFunc(jobs, func(j job) bool { return j.fuzz })
 	if targets < 0 {
 		targets = len(jobs)
 	}
 	sum.work(ctx, s, jobs[:targets], s.jobs, out)
 	if len(sum.Failures) == 0 || !s.failFast {
-		sum.work(ctx, s, jobs[targets:], 2*s.jobs, out)
+		sum.work(ctx, s, jobs[targets:], fuzzAtOnce*s.jobs, out)
+	}
+	sum.verify(s)
+	for _, f := range sum.Failures {
+		fmt.Fprintf(out, "FAILED %s: %s\n", f.Check, f.Error)
 	}
 	return sum, nil
 }

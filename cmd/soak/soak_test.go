@@ -63,6 +63,9 @@ func sumUp(t *testing.T, s *settings, jobs ...job) (read *summary, shown string)
 	sum := newSummary(s, &tree{root: t.TempDir()})
 	var out bytes.Buffer
 	sum.work(t.Context(), s, jobs, 2, &out)
+	if len(s.only) > 0 {
+		sum.verify(s)
+	}
 	if err := sum.print(&out); err != nil {
 		t.Fatal(err)
 	}
@@ -105,9 +108,14 @@ func TestFailureIsKeptWithWhatRepeatsIt(t *testing.T) {
 }
 
 func TestTooLittleIsAFailure(t *testing.T) {
-	sum, shown := sumUp(t, &settings{amount: "ci"}, script(t, `echo 'figure: crash images: 19999'`))
-	if len(sum.Failures) != 1 || !strings.Contains(sum.Failures[0].Error, "19999, not 20000") {
-		t.Errorf("%+v\n%s", sum, shown)
+	for text, want := range map[string]string{
+		"echo 'figure: crash images: 19999'; echo 'figure: recovery crash images: 2000'": "crash images: 19999, not 20000",
+		"echo 'figure: crash images: 20000'":                                             "recovery crash images: 0, not 2000",
+	} {
+		sum, shown := sumUp(t, &settings{amount: "ci", only: []string{"crash"}}, script(t, text))
+		if len(sum.Failures) != 1 || sum.Failures[0].Error != want {
+			t.Errorf("%q: %+v\n%s", text, sum, shown)
+		}
 	}
 }
 
