@@ -84,4 +84,8 @@ var compactionBugs = []mutation{
 		"compaction/pick.go",
 		`		slices.ContainsFunc(p.busy, plan.conflicts) {`,
 		`		slices.ContainsFunc(p.busy, plan.conflicts) && !PLANTED {`, ""},
+	{"damage-not-remembered", "6", "A compaction meets the same damaged table again and again.",
+		"db/compact.go",
+		`		t.Compacting = db.damagedLocked(base.FileTable, t.Num)`,
+		`		t.Compacting = db.damagedLocked(base.FileTable, t.Num) && !PLANTED`, "db:DamagedTableOnce"},
 }
