@@ -119,7 +119,13 @@ func eachOperation(t *testing.T, from *vfs.Mem, call func(s *strike) error) {
 		first += int64(testkit.Seed(t) % uint64(stride))
 	}
 	var done atomic.Int64
-	jobs := make(chan manner)
+	// All of it fits, so that nobody waits for a worker that a failure has ended.
+	jobs := make(chan manner, 2*len(failures))
+	for i := range failures {
+		jobs <- manner{&failures[i], false}
+		jobs <- manner{&failures[i], true}
+	}
+	close(jobs)
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
@@ -140,11 +146,6 @@ func eachOperation(t *testing.T, from *vfs.Mem, call func(s *strike) error) {
 			}
 		})
 	}
-	for i := range failures {
-		jobs <- manner{&failures[i], false}
-		jobs <- manner{&failures[i], true}
-	}
-	close(jobs)
 	wg.Wait()
 	t.Logf("%d runs with a fault", done.Load())
 }
@@ -238,9 +239,11 @@ func TestOpenThatFailsLeavesTheStoreAsItWas(t *testing.T) {
 
 // open fails an operation of Open.
 func (s *strike) open(readOnly bool, want []crash.Item) error {
-	changes := false
+	var changes atomic.Bool
 	s.mem.SetHook(func(op vfs.Op) error {
-		changes = changes || op.Kind.Mutates() && op.Kind != vfs.OpLock
+		if op.Kind.Mutates() && op.Kind != vfs.OpLock {
+			changes.Store(true)
+		}
 		return nil
 	})
 	o := s.options()
@@ -265,7 +268,7 @@ func (s *strike) open(readOnly bool, want []crash.Item) error {
 		}
 	}
 	s.mem.SetHook(nil)
-	if readOnly && changes {
+	if readOnly && changes.Load() {
 		return errors.New("opening read-only changes something")
 	}
 	return s.reopens(want)

@@ -238,9 +238,11 @@ var readings = []reading{
 }
 
 // readsFile reports whether an operation is one that a read needs. What changes a
-// file meanwhile is not the reads' doing, and may end in a store that is
-// read-only.
-func readsFile(kind vfs.OpKind) bool { return !kind.Mutates() && kind != vfs.OpFlush }
+// file meanwhile, or closes one that was written, is not the reads' doing, and may
+// end in a store that is read-only.
+func readsFile(kind vfs.OpKind) bool {
+	return !kind.Mutates() && kind != vfs.OpFlush && kind != vfs.OpClose
+}
 
 // TestReadThatFailsFailsAloneAndIsRightTheNextTime fails every operation of a
 // series of reads. Only one of them may notice a fault that comes once.
