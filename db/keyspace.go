@@ -43,8 +43,12 @@ func (ks *Keyspace) DefaultTTL() time.Duration { return ks.set.Load().ttl }
 // merge is the keyspace's merge operator, nil if it has none.
 func (ks *Keyspace) merge() MergeOperator { return ks.set.Load().merge }
 
-// droppedErr is the error of calls on a keyspace that is not there any more.
+// droppedErr is the error of calls on a keyspace that is not there any more, nor,
+// perhaps, the store.
 func (ks *Keyspace) droppedErr() error {
+	if ks.db.state.Load() == nil {
+		return ErrClosed
+	}
 	return fmt.Errorf("%w: %q", ErrKeyspaceDropped, ks.name)
 }
 

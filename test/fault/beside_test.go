@@ -116,7 +116,8 @@ func (c *crew) keep(r *rand.Rand, done <-chan struct{}) {
 }
 
 func (c *crew) checkpoint() error {
-	p := checkpoint{dir: fmt.Sprintf("/checkpoint%d", c.seed%100+uint64(len(c.points))), began: c.tick()}
+	c.attempts++ // one that fails for good may leave its directory
+	p := checkpoint{dir: fmt.Sprintf("/checkpoint%d", c.attempts), began: c.tick()}
 	err := c.store.Checkpoint(background, p.dir)
 	if err == nil {
 		p.ended = c.tick()

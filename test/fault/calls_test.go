@@ -297,6 +297,9 @@ func (s *strike) checkpoint(want []crash.Item) error {
 	readOnly := store.Metrics().BackgroundError != nil
 	if err == nil && !readOnly {
 		err = crash.Eventually(func() error { return store.Checkpoint(background, "/second") })
+		if errors.Is(err, db.ErrReadOnly) { // the fault has hit work in the background
+			readOnly, err = true, s.typed(err)
+		}
 	}
 	if err = errors.Join(err, expects(store, want), s.closed(store, true)); err != nil {
 		return err

@@ -51,6 +51,7 @@ type crew struct {
 	store    *db.DB       // nil while closed
 	readOnly atomic.Bool  // a write said so, since Open
 	points   []checkpoint
+	attempts int    // at checkpoints
 	position uint64 // of the feed
 	followed bool   // there was a feed
 	seen     []int  // by it: number of the last commit of each writer; -1: none yet
