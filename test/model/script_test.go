@@ -85,7 +85,7 @@ func brokenHistory(t *testing.T, planted lie) (draw.Script, error) {
 		src := draw.Random(seed)
 		r := newRun(src)
 		r.lie = planted
-		if err := play(t, r, stepsEach); err != nil {
+		if err := play(t, r, 4000); err != nil {
 			return src.Script(), err
 		}
 	}
