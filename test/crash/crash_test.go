@@ -14,8 +14,8 @@ import (
 
 // amounts of images, and of images of recoveries.
 var (
-	imageAmount    = testkit.Amount{Short: 400, Normal: 1_500, CI: 20_000, Full: 2_000_000}
-	recoveryAmount = testkit.Amount{Short: 40, Normal: 150, CI: 2_000, Full: 200_000}
+	imageAmount    = testkit.Amount{Short: 150, Normal: 1_500, CI: 20_000, Full: 2_000_000}
+	recoveryAmount = testkit.Amount{Short: 15, Normal: 150, CI: 2_000, Full: 200_000}
 )
 
 // plan is how a history is made and how images of it are taken.
