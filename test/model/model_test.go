@@ -30,7 +30,7 @@ func TestStoreAgreesWithModelUnderRandomOperations(t *testing.T) {
 	// Stores come and go in milliseconds: collecting less often saves a fifth.
 	percent := debug.SetGCPercent(400)
 	seed := testkit.Seed(t)
-	budget := testkit.Amount{Short: 8_000, Normal: 60_000, CI: 2_000_000, Full: 150_000_000}.Budget(t)
+	budget := testkit.Amount{Short: 8_000, Normal: 60_000, CI: 1_000_000, Full: 150_000_000}.Budget(t)
 	var next, begun, done atomic.Int64
 	var failed atomic.Bool
 	t.Cleanup(func() {
