@@ -45,7 +45,7 @@ func (t *tree) build(ctx context.Context, dir, pkg string, flags ...string) (str
 	name := strings.NewReplacer("/", "-", ".", "_").Replace(dir + "-" + pkg + strings.Join(flags, ""))
 	binary := filepath.Join(t.bin, name+".test")
 	args := append([]string{"test", "-c", "-o", binary}, flags...)
-	if t.race && !slices.Contains(flags, "-race") && len(flags) == 0 {
+	if t.race && len(flags) == 0 {
 		args = append(args, "-race")
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, "./"+pkg)...)
@@ -81,7 +81,11 @@ func (t *tree) jobs(ctx context.Context, s *settings) ([]job, error) {
 		if c.module != "." {
 			in = "cd " + c.module + " && "
 		}
-		j.again = fmt.Sprintf("%sgo test %s -count=1 -run '%s' ./%s", in, strings.Join(flags, " "), "^"+c.run, c.pkg)
+		args := append([]string{"go test -count=1"}, flags...)
+		if s.amount != "ci" { // else all tests of the package run
+			args = append(args, "-run '^"+c.run+"'")
+		}
+		j.again = in + strings.Join(append(args, "./"+c.pkg), " ")
 		all = append(all, j)
 	}
 	if !s.wants(fuzzName) {

@@ -243,7 +243,10 @@ func (f *found) checkpoint(p checkpoint) error {
 		items := f.of(w, "")
 		number := 0
 		if len(items) > 0 && items[0].Key == w.marker() {
-			number, _ = strconv.Atoi(string(items[0].Value))
+			var err error
+			if number, err = strconv.Atoi(string(items[0].Value)); err != nil {
+				return fmt.Errorf("the marker of writer %d: %w", w.id, err)
+			}
 		}
 		c := w.commitNumbered(number)
 		if c == nil || c.began > p.ended {
