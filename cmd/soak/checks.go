@@ -23,7 +23,7 @@ type figure struct {
 // tree: see fuzzCheck.
 var checks = []check{
 	{name: "model", module: ".", pkg: "test/model", run: "TestStoreAgreesWithModelUnderRandomOperations", weight: 4,
-		figures: []figure{{"model operations", 1_000_000, 150_000_000}}},
+		figures: []figure{{"model operations", 4_000_000, 150_000_000}}},
 	{name: "crash", module: ".", pkg: "test/crash", run: "TestEveryCrashImageHoldsAPrefixOfTheCommits", weight: 4,
 		figures: []figure{{"crash images", 20_000, 2_000_000}, {"recovery crash images", 2_000, 200_000}}},
 	{name: "faults", module: ".", pkg: "test/fault", run: "TestEveryOperationMayFail", weight: 3,

@@ -54,6 +54,11 @@ func (c Check) Run(h *History, img *Image, opts db.Options) (again int, err erro
 	if c.Held != nil {
 		c.Held(n)
 	}
+	if w.rand.IntN(2) == 0 {
+		if err := h.resume(w.rand, w.Store, n, spaces, at.Nanos()); err != nil {
+			return 0, errors.Join(err, w.Store.Close())
+		}
+	}
 	w.History = NewHistory(held, spaces)
 	if c.Use {
 		err = w.use(at.Nanos())

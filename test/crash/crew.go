@@ -44,7 +44,8 @@ type lively struct {
 func NewCrew(fs vfs.FS, seed uint64, clock *Clock) *Crew {
 	w := NewWorkload(fs, Empty(), seed, clock)
 	w.Opts.Durability = []db.Durability{db.NoSync, db.NoSync, db.Sync}[w.rand.IntN(3)]
-	w.Opts.FeedBytes = []int64{0, 4 << 10, 64 << 10, 1 << 30}[w.rand.IntN(4)]
+	w.Opts.FeedBytes = []int64{0, 4 << 10, 64 << 10, keepsAll}[w.rand.IntN(4)]
+	w.History.feedBytes = w.Opts.FeedBytes
 	c := &Crew{Workload: w}
 	for i := range 2 + w.rand.IntN(7) {
 		c.hands = append(c.hands, newHand(c, i, seed))

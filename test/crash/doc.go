@@ -21,7 +21,8 @@
 // on trust: each commit must be there once and whole, behind all that were
 // acknowledged before it began, and must have read what the commits before it
 // have left; and the store must hold in the end what they all have written. Then
-// the images of a crew are judged as those of one writer are.
+// the images of a crew are judged as those of one writer are, and a feed that is
+// resumed on a recovered store (resume.go) must deliver what its commits are.
 //
 // Keyspaces are made and dropped between the commits. That is durable at once,
 // also where commits before it are lost, so that what an image must hold is a

@@ -171,6 +171,10 @@ type History struct {
 	spaces  []Spaces // that there may be: the last change may be under way, the one before it is done
 	numbers int      // given to keyspaces so far
 
+	commits   []commit // of a crew, once their order is known: [n] makes n+1 of n
+	feedFrom  uint64   // the position of a feed that has had what makes states[0]
+	feedBytes int64    // db.Options.FeedBytes of a crew
+
 	checkpoints map[string]*Span
 	sighted     map[string]bool // checkpoints of images, by their bytes and by what is asked of them
 }
@@ -198,7 +202,19 @@ func (h *History) Cut(img *Image, synced, n int, spaces Spaces) *History {
 	cut.numbers = h.numbers
 	cut.states = append(cut.states, h.states[synced+1:n+1]...)
 	cut.acked = n - synced
+	if len(h.commits) >= n {
+		cut.commits, cut.feedBytes = h.commits[synced:n], h.feedBytes
+		cut.feedFrom = h.position(synced)
+	}
 	return cut
+}
+
+// position is where a feed is that has had the first n commits of a crew.
+func (h *History) position(n int) uint64 {
+	if n == 0 {
+		return h.feedFrom
+	}
+	return h.commits[n-1].seq
 }
 
 // Span is a range of commit counts, and the keyspaces that there may be.

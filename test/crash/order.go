@@ -34,7 +34,6 @@ type Order struct {
 	// What Settle finds out, by tick: how many commits had been acknowledged,
 	// were durable, and how many may have been begun.
 	acked, durable, begun []int
-	seqs                  []uint64 // of the feed: [n] of the commit that makes n+1
 }
 
 // deed is one commit.
@@ -162,20 +161,29 @@ func (o *Order) drop(life int) {
 	o.dropped[life] = true
 }
 
-// hear collects what a feed delivers until it ends.
+// hear notes what a feed has delivered.
 func (o *Order) hear(batch db.FeedBatch) error {
-	h := heard{seq: batch.Seq, changes: make([]change, 0, len(batch.Changes))}
-	for i := range batch.Changes {
-		c, err := newChange(&batch.Changes[i])
-		if err != nil {
-			return fmt.Errorf("feed: value of %q: %w", batch.Changes[i].Key, err)
-		}
-		h.changes = append(h.changes, c)
+	h, err := newHeard(batch)
+	if err != nil {
+		return err
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.heard = append(o.heard, h)
+	o.heard = append(o.heard, *h)
 	return nil
+}
+
+// newHeard is a copy of what a feed has delivered.
+func newHeard(batch db.FeedBatch) (*heard, error) {
+	h := &heard{seq: batch.Seq, changes: make([]change, 0, len(batch.Changes))}
+	for i := range batch.Changes {
+		c, err := newChange(&batch.Changes[i])
+		if err != nil {
+			return nil, fmt.Errorf("feed: value of %q: %w", batch.Changes[i].Key, err)
+		}
+		h.changes = append(h.changes, c)
+	}
+	return h, nil
 }
 
 // learn notes that a feed of what is durable has delivered a commit.
@@ -329,7 +337,7 @@ func (o *Order) Settle() error {
 		}
 		at = append(at, d)
 		h.states = append(h.states, state.After(d.writes, d.spaces, d.now))
-		o.seqs = append(o.seqs, o.heard[i].seq)
+		h.commits = append(h.commits, commit{o.heard[i].seq, d})
 	}
 	h.acked, h.synced = len(at), len(at)
 	for w, n := range heads {
@@ -414,7 +422,7 @@ func describe(writes []Write) string {
 func (o *Order) compareSights() error {
 	for _, s := range o.seen {
 		n := 0
-		for n < len(o.seqs) && o.seqs[n] <= s.seq {
+		for n < len(o.History.commits) && o.History.commits[n].seq <= s.seq {
 			n++
 		}
 		if err := Same(s.items, o.History.states[n].Items(s.spaces, s.now)); err != nil {

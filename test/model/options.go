@@ -27,7 +27,7 @@ func (r *run) drawOptions() {
 	o.FilterBitsPerKey = pick[float64](r, 10, -1, 1, 64)
 	o.Compression = pick(r, db.CompressionNone, db.CompressionZstd, db.CompressionNone, db.CompressionDefault)
 	o.Durability = pick(r, db.NoSync, db.DefaultDurability, db.NoSync, db.Sync)
-	o.SyncInterval = pick(r, -1, 0, time.Millisecond, time.Hour)
+	o.SyncInterval = pick(r, -1, 0, time.Millisecond, 45*time.Second)
 	o.CompactionsMax = pick(r, 1, 2, 4, 8)
 	o.SpaceAmpMax = pick(r, 3, 1.05, 1.25, 100)
 	o.OpenFilesMax = pick(r, 100, 8, 0)
