@@ -370,9 +370,15 @@ func (db *DB) freeze() error {
 
 // openWAL makes sure that there is a WAL segment to append to. After Open
 // there is none until the first commit, so that a store on a full disk opens.
+//
+// Where that has failed for good, whoever was waiting for its turn meanwhile must
+// not try again: it would repeat a sync that has failed.
 func (db *DB) openWAL() error {
 	if db.active.wal != nil {
 		return nil
+	}
+	if f := db.failure.Load(); f != nil {
+		return f.err
 	}
 	return db.logFailure(db.createWAL())
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cordwood-db/cordwood/db"
 	"github.com/cordwood-db/cordwood/test/crash"
@@ -338,5 +339,45 @@ func TestSyncOfANewLogThatFailsIsTheEndOfWriting(t *testing.T) {
 				t.Errorf("Close gives %v", err)
 			}
 		})
+	}
+}
+
+// TestCommitThatWaitsForALogDoesNotRepeatItsSync is about a commit that has been
+// let in already when the log that it waits for fails to be opened. What the sync
+// of an older segment has failed to write, a second one would not write either,
+// and say nothing.
+func TestCommitThatWaitsForALogDoesNotRepeatItsSync(t *testing.T) {
+	mem := vfs.NewMem()
+	store := openStore(t, mem, nil)
+	fill(t, store, 0, 1, db.NoSync)
+	mem = mem.KillClone()
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	faulty := vfs.NewFaulty(mem, nil)
+	store = openStore(t, faulty, nil)
+	waiting := make(chan error, 1)
+	var syncs atomic.Int32
+	faulty.SetDecide(func(op vfs.Op) *vfs.Fault {
+		if !vfs.OfKind(vfs.OpSync).And(vfs.OnFile("*.wal"))(op) || syncs.Add(1) > 1 {
+			return nil
+		}
+		go func() { waiting <- store.Put([]byte("more"), nil) }()
+		time.Sleep(50 * time.Millisecond) // until it waits: sooner, it is refused at once
+		return &vfs.Fault{Err: syscall.EIO}
+	})
+	f, err := store.Subscribe(db.FeedOptions{})
+	if !errors.Is(err, syscall.EIO) {
+		t.Errorf("Subscribe gives %v, %v", f, err)
+	}
+	if err := <-waiting; !errors.Is(err, db.ErrReadOnly) || !errors.Is(err, syscall.EIO) {
+		t.Errorf("the commit gives %v", err)
+	}
+	if n := syncs.Load(); n != 1 {
+		t.Errorf("%d syncs of the log, the first of which failed", n)
+	}
+	if err := store.Close(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("Close gives %v", err)
 	}
 }
