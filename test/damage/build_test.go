@@ -71,6 +71,7 @@ func build(scale int) ([]*Store, error) {
 	b.do(snap.Close())
 	early := b.fs.KillClone()
 	b.upper()
+	b.between()
 	b.put("zz/last", "table")
 	b.do(b.store.Flush(context.Background()))
 	synctest.Wait()
@@ -161,6 +162,21 @@ func (b *builder) middle() {
 			b.delete(key("b", 9))
 			b.deleteRange(key("b", 30), key("b", 33))
 		}
+		b.do(b.store.Flush(context.Background()))
+		synctest.Wait()
+	}
+}
+
+// between writes tables of level 0 until some have come down, but not to the
+// bottom.
+func (b *builder) between() {
+	for round := range 16 {
+		levels := b.store.Metrics().Levels
+		if slices.ContainsFunc(levels[1:len(levels)-1], func(l db.LevelMetrics) bool { return l.Tables > 0 }) {
+			return
+		}
+		b.put(key("u", round), small("between", round))
+		b.merge(key("m", 90+round%2), "-between")
 		b.do(b.store.Flush(context.Background()))
 		synctest.Wait()
 	}

@@ -23,8 +23,11 @@ func mustBuild(t *testing.T, scale int) (stores []*Store) {
 	return stores
 }
 
+// fullScale makes stores of 256 KiB and more, where each bit is flipped.
+const fullScale = 8
+
 func TestUndamagedStoresReadRight(t *testing.T) {
-	for _, s := range mustBuild(t, 1) {
+	for _, s := range slices.Concat(mustBuild(t, 1), mustBuild(t, fullScale)) {
 		total := 0
 		for _, f := range s.Files {
 			total += len(f.Data)
@@ -57,7 +60,7 @@ func TestDamageAtRest(t *testing.T) {
 	full := os.Getenv(testkit.SoakEnv) != ""
 	scale, x := 1, extent{shift: int(seed % 8)}
 	if full {
-		scale, x = 4, extent{everyBit: true}
+		scale, x = fullScale, extent{everyBit: true}
 	}
 	stores := slices.Concat(mustBuild(t, scale), mustBuild(t, scale))
 	if path := os.Getenv(storesEnv); path != "" {
