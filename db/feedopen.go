@@ -53,9 +53,6 @@ func (f *Feed) position(end uint64, given base.SeqNum) (err error) {
 	from := wal.Position{Seq: after + 1}
 	for {
 		f.reader, err = wal.OpenReader(o, from, end)
-		if err == nil && from.LSN == 0 {
-			err = f.checkStart(o, end)
-		}
 		if !errors.Is(err, wal.ErrGone) {
 			return err
 		}
@@ -72,9 +69,6 @@ func (f *Feed) position(end uint64, given base.SeqNum) (err error) {
 			continue // a flush came between
 		case err != nil:
 			return err
-		case h.StartLSN == 0:
-			f.reader, err = wal.OpenReader(o, wal.Position{}, end)
-			return err
 		}
 		from = wal.Position{LSN: h.StartLSN, Seq: after + 1}
 	}
@@ -86,28 +80,4 @@ func (db *DB) recoversFrom() (flushed base.SeqNum, segment base.SegmentNum) {
 	db.installMu.Lock()
 	defer db.installMu.Unlock()
 	return db.set.LastSeq(), db.set.MinSegment()
-}
-
-// checkStart is about a reader at the very beginning of the log, which need not
-// be that of the store: a checkpoint has no log at first. wal.ErrGone if commits
-// behind f.after may be older than the log.
-func (f *Feed) checkStart(o wal.ReaderOptions, end uint64) error {
-	if f.reader.LSN() != 0 {
-		return nil
-	}
-	first, err := wal.OpenReader(o, wal.Position{}, end)
-	if err != nil {
-		return err
-	}
-	rec, ok, err := first.Next(end)
-	if err != nil {
-		return err
-	}
-	if ok {
-		h, _, _, err := base.DecodeCommit(rec.Payload)
-		if err != nil || h.FirstSeq <= f.after+1 {
-			return err
-		}
-	}
-	return fmt.Errorf("%w: the log begins behind %d", wal.ErrGone, f.after)
 }

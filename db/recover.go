@@ -451,6 +451,11 @@ func (db *DB) syncFile(name string) error {
 // that a commit may have used which left traces only in the value log.
 const seqGap = 1 << 32
 
+// checkpointLSN is where the log of a checkpoint starts, which comes without one:
+// not at the beginning, so that a feed that wants what the checkpoint's tables
+// hold hears that it is gone.
+const checkpointLSN = 1
+
 // install makes the recovered state the current one.
 func (r *recovery) install() {
 	db := r.db
@@ -465,7 +470,10 @@ func (r *recovery) install() {
 	w.seq = min(w.seq, seqNumLast)
 	w.nextSegment = max(r.log.NextSegment, 1)
 	w.nextLSN = r.log.EndLSN
-	db.beginRetention(w.seq, r.log.EndLSN)
+	if w.nextLSN == 0 && db.set.LastSeq() > 0 {
+		w.nextLSN = checkpointLSN
+	}
+	db.beginRetention(w.seq, w.nextLSN)
 	w.gen = newGeneration(db.opts.MemtableBytes, r.spaces, nil)
 	if n := len(r.gens); n > 0 {
 		// The last segment stays until a later flush: the next one does not
