@@ -18,6 +18,16 @@ var durability = []mutation{
 			err = s.f.Sync()
 		}
 		if err != nil {`, "wal test/fault"},
+	{"log-opened-after-it-failed", "1", "A commit that waits for a log repeats the opening of it that has failed, syncs included.",
+		"db/writer.go",
+		`	if f := db.failure.Load(); f != nil {
+		return f.err
+	}
+	return db.logFailure(db.createWAL())`,
+		`	if f := db.failure.Load(); f != nil && !PLANTED {
+		return f.err
+	}
+	return db.logFailure(db.createWAL())`, "test/fault:WaitsForALog"},
 	{"acknowledged-before-sync", "1", "A commit with Sync returns before the sync.",
 		"internal/commit/settle.go",
 		`	if sync {`,

@@ -45,4 +45,15 @@ var feedBugs = []mutation{
 		db.feeds.wake()
 	}
 `, "db:CommitWakes"},
+	{"feed-resumes-late", "2", "A feed that resumes looks for its place in the log a few commits further on.",
+		"db/feedopen.go",
+		`	from := wal.Position{Seq: after + 1}`,
+		`	from := wal.Position{Seq: after + 1}
+	if PLANTED {
+		from.Seq += 3
+	}`, "db:Feed test/crash"},
+	{"checkpoint-log-like-a-new-one", "2", "The log of a checkpoint starts like that of a new store, as if there had been nothing before.",
+		"db/recover.go",
+		`	if w.nextLSN == 0 && db.set.LastSeq() > 0 {`,
+		`	if w.nextLSN == 0 && db.set.LastSeq() > 0 && !PLANTED {`, "db:Feeds test/model"},
 }
