@@ -236,9 +236,11 @@ func (db *DB) createKeyspace(name string, o *KeyspaceOptions) (*Keyspace, error)
 // ErrKeyspaceDropped. ErrNoKeyspace if there is none of that name; the default
 // keyspace cannot be dropped (use DeleteRange(All()) to empty it).
 //
-// The drop is durable when DropKeyspace returns. After ErrDiskFull the keyspace
-// is still there, but writes to it get that error until there is room to settle
-// that.
+// The drop is durable when DropKeyspace returns nil. After ErrDiskFull the
+// keyspace is still there, but writes to it get that error until there is room to
+// settle that. If the process dies before, the next Open may find it dropped, and
+// that is durable once the store has taken a commit, or another change of
+// keyspaces.
 func (db *DB) DropKeyspace(name string) error {
 	if err := checkKeyspaceName(name); err != nil {
 		return err

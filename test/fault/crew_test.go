@@ -50,6 +50,7 @@ type crew struct {
 	durable  atomic.Int64 // commits that ended before this tick are durable
 	store    *db.DB       // nil while closed
 	readOnly atomic.Bool  // a write said so, since Open
+	took     atomic.Bool  // since Open, the store took a commit or a change of keyspaces: what it found is durable
 	points   []checkpoint
 	attempts int    // at checkpoints
 	position uint64 // of the feed
@@ -351,7 +352,9 @@ func (c *crew) open() error {
 	return nil
 }
 
-// adopt takes over what the store holds when it was opened, which is durable.
+// adopt takes over what the store holds when it was opened, which is durable; but
+// for keyspaces whose making or drop had failed, which are so from the first thing
+// on that the store takes.
 func (c *crew) adopt() error {
 	f, err := c.find(c.store)
 	for tries := 0; err != nil; tries++ {

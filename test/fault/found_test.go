@@ -48,7 +48,7 @@ func (f *found) check(power bool) error {
 		if err := f.identify(w, power); err != nil {
 			return err
 		}
-		if err := f.compare(w); err != nil {
+		if err := f.compare(w, power); err != nil {
 			return err
 		}
 	}
@@ -107,14 +107,15 @@ func (w *writer) leastDurable(tick int64) *change {
 
 // compare compares what there is of a writer with the state after its last
 // commit.
-func (f *found) compare(w *writer) error {
+func (f *found) compare(w *writer, power bool) error {
 	c := f.last[len(f.last)-1]
 	if err := crash.Same(f.of(w, ""), c.state.items(0)); err != nil {
 		return fmt.Errorf("writer %d at commit %d: %w", w.id, c.number, err)
 	}
 	exists := slices.Contains(f.spaces, w.space())
 	var first error
-	for _, life := range append([]int{w.life}, w.maybe...) {
+	lives := w.mayFind(power)
+	for _, life := range lives {
 		if exists != (life > 0) {
 			continue
 		}
@@ -132,7 +133,16 @@ func (f *found) compare(w *writer) error {
 	if first == nil {
 		first = fmt.Errorf("there is one: %v, which cannot be", exists)
 	}
-	return fmt.Errorf("keyspace of writer %d at commit %d, lives %d or %d: %w", w.id, c.number, w.life, w.maybe, first)
+	return fmt.Errorf("keyspace of writer %d at commit %d, lives %d: %w", w.id, c.number, lives, first)
+}
+
+// mayFind are the lives of a writer's keyspace that may be found.
+func (w *writer) mayFind(power bool) []int {
+	lives := append([]int{w.life}, w.maybe...)
+	if power && !w.crew.took.Load() {
+		lives = append(lives, w.others...)
+	}
+	return lives
 }
 
 // order sees that what there is can be the beginning of the order of commits:
@@ -158,13 +168,15 @@ func (f *found) order() error {
 
 // adopt goes on from what was found.
 func (f *found) adopt() {
+	defer f.crew.took.Store(false)
 	for i, w := range f.crew.writers {
 		w.mu.Lock()
 		if f.fails[i] {
 			w.history = append(w.history, f.last[i])
 		}
 		w.acked, w.failed = []*change{f.last[i]}, nil
-		w.life, w.maybe = f.lives[i], nil
+		others := w.mayFind(true)
+		w.life, w.maybe, w.others = f.lives[i], nil, others
 		w.mu.Unlock()
 	}
 }

@@ -36,6 +36,7 @@ type writer struct {
 	lives   int
 	life    int   // of the keyspace; 0: there is none
 	maybe   []int // lives that the next Open may find, beside that one
+	others  []int // lives that were possible before Open: see crew.took
 }
 
 // change is one commit.
@@ -210,6 +211,7 @@ func (w *writer) commit(writes []crash.Write) error {
 		return err
 	}
 	w.acked, w.history, w.failed = append(w.acked, c), append(w.history, c), nil
+	w.crew.took.Store(true)
 	if c.durable {
 		w.crew.settled(c.began)
 	}
@@ -308,6 +310,7 @@ func (w *writer) changeSpace() error {
 		w.mu.Lock()
 		w.life, w.maybe = next, nil
 		w.mu.Unlock()
+		w.crew.took.Store(true)
 		return nil
 	}
 	return w.crew.judge(err, true)
