@@ -22,6 +22,7 @@ type Image struct {
 	At      vfs.Op          // the operation that did not take place
 	Kind    string
 	lo, hi  int64 // of an Order, until its bounds are known: see Order.Resolve
+	since   int64 // likewise: what was durable at this tick is so in FS
 	items   []vfs.CrashItem
 	choices []vfs.CrashChoice
 }

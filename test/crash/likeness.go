@@ -18,6 +18,8 @@ type likeness struct {
 	killed bool
 	synced int // of one that a power loss may meet while it is recovered
 	rest   string
+	// Of what a power loss may then take away.
+	unsynced string
 }
 
 func (c *Camera) likeness(i *Image) likeness {
@@ -27,6 +29,7 @@ func (c *Camera) likeness(i *Image) likeness {
 		if i.unsettled() {
 			l.synced = -1 - l.synced
 		}
+		l.unsynced = fmt.Sprint(i.FS.Unsynced())
 	}
 	for _, dir := range slices.Sorted(maps.Keys(i.Points)) {
 		l.rest += fmt.Sprint(dir, i.Points[dir].Done)
@@ -37,7 +40,8 @@ func (c *Camera) likeness(i *Image) likeness {
 	return l
 }
 
-// narrow makes i hold to what is asked of another image with the same bytes.
+// narrow makes i hold to what is asked of another image with the same bytes. What
+// of them is durable may have become more by then, so since stays.
 func (i *Image) narrow(same *Image) {
 	i.Lo, i.Hi = max(i.Lo, same.Lo), min(i.Hi, same.Hi)
 	i.lo, i.hi = max(i.lo, same.lo), min(i.hi, same.hi)

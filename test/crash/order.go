@@ -251,6 +251,7 @@ func (h *heard) isOf(d *deed, dropped map[int]bool) bool {
 // before implements Witness.
 func (o *Order) before(img *Image) {
 	img.lo = o.now()
+	img.since = img.lo
 	img.Points, img.Spaces = o.History.Checkpoints(), o.History.MaySpaces()
 }
 
@@ -262,8 +263,8 @@ func (o *Order) after(img *Image) {
 
 // Resolve puts into an image how many commits it must and may have.
 func (o *Order) Resolve(img *Image) {
-	img.Synced, img.Hi = o.durable[img.lo], o.begun[img.hi]
-	img.Lo = img.Synced
+	img.Synced, img.Hi = o.durable[img.since], o.begun[img.hi]
+	img.Lo = o.durable[img.lo]
 	if img.Kind == "kill" {
 		img.Lo = max(img.Lo, o.acked[img.lo])
 	}
