@@ -174,7 +174,11 @@ func TestReadManyGivesWhatReadGives(t *testing.T) {
 	defer blocks.Close()
 	c := NewFileCache(m, "/db", 2, blocks)
 	rng := rand.New(rand.NewPCG(4, 4))
-	for range 200 {
+	rounds := 200
+	if testing.Short() {
+		rounds = 50
+	}
+	for range rounds {
 		var reqs []ReadRequest
 		var want [][]byte
 		for range rng.IntN(20) {

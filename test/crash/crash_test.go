@@ -56,6 +56,7 @@ func (s *tally) more() bool {
 }
 
 func TestEveryCrashImageHoldsAPrefixOfTheCommits(t *testing.T) {
+	testkit.CollectRarely(t)
 	seed := testkit.Seed(t)
 	sum := tally{enough: [2]testkit.Budget{imageAmount.Budget(t), recoveryAmount.Budget(t)}}
 	var next atomic.Uint64

@@ -57,7 +57,7 @@ func makeLargePlan() largePlan {
 		return largePlan{writes: 1800, random: 1, every: 9}
 	}
 	if testing.Short() {
-		return largePlan{writes: 1800, random: 0, every: 160}
+		return largePlan{writes: 1800, random: 0, every: 200}
 	}
 	return largePlan{writes: 1800, random: 0, every: 40}
 }
@@ -74,7 +74,7 @@ func filmLarge(t *testing.T, form string, p largePlan) {
 	w := NewWorkload(mem, Empty(), seed, clock)
 	w.Opts.MemtableBytes, w.Opts.ValueThreshold = 2<<10, 500
 	if strings.HasSuffix(form, "inline") {
-		w.Opts.ValueThreshold, p.every = -1, 2 // few and long writes
+		w.Opts.ValueThreshold, p.every = -1, max(2, p.every/40) // few and long writes
 	}
 	d := db.NoSync
 	if strings.HasSuffix(form, "synced") {

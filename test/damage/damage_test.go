@@ -56,6 +56,7 @@ var amounts = testkit.Amount{Short: 300, Normal: 1500, CI: math.MaxInt32, Full: 
 // failure shows both, and where it has saved the stores' files: with all three
 // in the environment the case is run alone.
 func TestDamageAtRest(t *testing.T) {
+	testkit.CollectRarely(t)
 	seed, budget := testkit.Seed(t), amounts.Budget(t)
 	full := os.Getenv(testkit.SoakEnv) != ""
 	scale, x := 1, extent{shift: int(seed % 8)}

@@ -20,6 +20,7 @@ var amount = testkit.Amount{Short: 150, Normal: 500, CI: 9_000, Full: 200_000}
 // for several beside each other (crew). What a run does follows from its seed;
 // neighbouring seeds take turns in what fails.
 func TestEveryOperationMayFail(t *testing.T) {
+	testkit.CollectRarely(t)
 	budget, first := amount.Budget(t), testkit.Seed(t)
 	var next, done atomic.Int64
 	var seen tally

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -27,16 +26,12 @@ func stepsOf(seed uint64) int {
 // TestStoreAgreesWithModelUnderRandomOperations is the whole of this package:
 // histories of the whole API, each on a store with settings of its own.
 func TestStoreAgreesWithModelUnderRandomOperations(t *testing.T) {
-	// Stores come and go in milliseconds: collecting less often saves a fifth, for
-	// as long as there is little to keep.
-	percent, limit := debug.SetGCPercent(400), debug.SetMemoryLimit(1<<30)
+	testkit.CollectRarely(t)
 	seed := testkit.Seed(t)
 	budget := testkit.Amount{Short: 8_000, Normal: 60_000, CI: 4_000_000, Full: 150_000_000}.Budget(t)
 	var next, begun, done atomic.Int64
 	var failed atomic.Bool
 	t.Cleanup(func() {
-		debug.SetGCPercent(percent)
-		debug.SetMemoryLimit(limit)
 		testkit.Count(t, "model operations", int(done.Load()))
 	})
 	for worker := range 2 {
