@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/cache"
@@ -407,14 +408,21 @@ func TestLookupOfCachedBlocksDoesNotAllocate(t *testing.T) {
 	}
 	i := 0
 	var res Result
-	n := testing.AllocsPerRun(2000, func() {
+	lookup := func() {
 		i = (i + 4999) % len(entries)
 		key := entries[i].Key.User
 		if ok, err := r.Lookup(key, filter.Hash(key), base.SeqNumMax, &res); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		res.Release()
-	})
+	}
+	// On a busy machine the cache turns blocks away that come too fast. A lookup
+	// offers them again.
+	n := testing.AllocsPerRun(2000, lookup)
+	for tries := 0; n != 0 && tries < 10; tries++ {
+		time.Sleep(10 * time.Millisecond)
+		n = testing.AllocsPerRun(2000, lookup)
+	}
 	if n != 0 {
 		t.Fatalf("%v allocations", n)
 	}
