@@ -22,6 +22,8 @@
 // A test reports how much it has done with Count, under the name that its check
 // has in docs/testing.md. cmd/soak reads these reports and adds them up.
 //
+// CollectRarely takes some of the garbage collector's time from the longest ones.
+//
 // # Hostile input
 //
 // Bounded fails a fuzz target whose decoder takes memory or time out of
