@@ -98,8 +98,8 @@ func (k *keyspaces) names() []string {
 	return slices.Sorted(maps.Keys(k.byName))
 }
 
-// loadKeyspaces opens the keyspaces that the MANIFEST knows.
-func (db *DB) loadKeyspaces() error {
+// loadKeyspaces opens the keyspaces that the MANIFEST knows, the file of that name.
+func (db *DB) loadKeyspaces(name string) error {
 	version := db.set.Current()
 	defer version.Unref()
 	db.main = &Keyspace{db: db}
@@ -111,7 +111,7 @@ func (db *DB) loadKeyspaces() error {
 		}
 		stored, err := decodeSettings(tree.Settings)
 		if err != nil {
-			return fmt.Errorf("keyspace %q: %w", tree.Name, err)
+			return badSettings(name, tree.Name, err)
 		}
 		ks := &Keyspace{db: db, num: tree.Num, name: tree.Name}
 		ks.set.Store(db.newSettings(stored, &KeyspaceOptions{}))

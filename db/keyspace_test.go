@@ -434,25 +434,40 @@ func TestDropBesideWriters(t *testing.T) {
 	closeDB(t, store)
 }
 
-func TestUnknownSettingsAreRefused(t *testing.T) {
-	fs := vfs.NewMem()
-	store := openMem(t, fs, smallOptions())
-	a := openSpace(t, store, "a", nil)
-	must(t, store.apply(&manifest.Edit{KeyspacesChanged: []manifest.KeyspaceChange{{Num: a.num, Settings: []byte{99, 1}}}}, nil, nil))
-	closeDB(t, store)
-	opts := smallOptions()
-	opts.FS = fs
-	if _, err := Open("/db", &opts); !errors.Is(err, errSettings) {
-		t.Error(err)
+func TestBadSettingsAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		bytes string
+		newer bool
+	}{
+		{"\x63\x01", true},
+		{"\x05\x09", true},
+		{"\x05\x82\x02", true}, // 258, which is 2 in a byte
+		{"\x01", false},
+		{"\x80", false},
+		{"\x02\xff\xff\xff\xff\x0f", false},
+		{"\x04\x80\x80\x80\x80\x80\x80\x80\xfc\x7f", false}, // not a number
+	} {
+		fs := vfs.NewMem()
+		store := openMem(t, fs, smallOptions())
+		a := openSpace(t, store, "a", nil)
+		must(t, store.apply(&manifest.Edit{KeyspacesChanged: []manifest.KeyspaceChange{{Num: a.num, Settings: []byte(c.bytes)}}}, nil, nil))
+		closeDB(t, store)
+		for _, readOnly := range []bool{true, false} {
+			opts := smallOptions()
+			opts.FS, opts.ReadOnly = fs, readOnly
+			_, err := Open("/db", &opts)
+			d, isDamage := errors.AsType[*CorruptionError](err)
+			n, isNewer := errors.AsType[*FormatError](err)
+			if isNewer != c.newer || isDamage == c.newer || err == nil || !strings.Contains(err.Error(), `keyspace "a"`) {
+				t.Errorf("% x, read-only %v: %v", c.bytes, readOnly, err)
+			} else if c.newer && n.File != "MANIFEST-000001" || !c.newer && d.File != "MANIFEST-000001" {
+				t.Errorf("% x: another file: %v", c.bytes, err)
+			}
+		}
 	}
 	for _, s := range []storedSettings{{}, {ttl: -1, blockBytes: 5, threshold: -1, filterBits: -1, compression: CompressionZstd}} {
 		if got, err := decodeSettings(s.encode()); err != nil || got != s {
 			t.Errorf("%+v: %+v %v", s, got, err)
-		}
-	}
-	for _, b := range [][]byte{{1}, {0x80}, {2, 0xff, 0xff, 0xff, 0xff, 0x0f}, {5, 9}} {
-		if _, err := decodeSettings(b); !errors.Is(err, errSettings) {
-			t.Errorf("%x: %v", b, err)
 		}
 	}
 }

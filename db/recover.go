@@ -28,10 +28,11 @@ import (
 // Nothing is written before step 4, nothing at all in a read-only store, and
 // nothing that needs room on the disk.
 func (db *DB) recover() error {
-	if err := db.loadManifest(); err != nil {
+	name, err := db.loadManifest()
+	if err != nil {
 		return err
 	}
-	if err := db.loadKeyspaces(); err != nil {
+	if err := db.loadKeyspaces(name); err != nil {
 		return err
 	}
 	r := &recovery{db: db, values: make(map[base.FileNum]*valueEnd)}
@@ -56,34 +57,35 @@ func (db *DB) recover() error {
 	return nil
 }
 
-// loadManifest is step 1.
-func (db *DB) loadManifest() error {
+// loadManifest is step 1. name is that of the MANIFEST it read, if there was one.
+func (db *DB) loadManifest() (name string, err error) {
 	o := manifest.Options{FS: db.fs, Dir: db.dir, NewID: db.rand.next, CheckFiles: true}
 	exists, err := manifest.Exists(db.fs, db.dir)
 	switch {
 	case err != nil:
-		return err
+		return "", err
 	case exists:
 		var info manifest.LoadInfo
 		if db.set, info, err = manifest.Load(o); err != nil {
-			return err
+			return "", err
 		}
+		name = base.FileName(base.FileManifest, uint64(info.Manifest))
 		if info.Cut {
-			db.events.post(LogCut{File: base.FileName(base.FileManifest, uint64(info.Manifest)), Offset: info.CutOffset, Reason: info.CutReason})
+			db.events.post(LogCut{File: name, Offset: info.CutOffset, Reason: info.CutReason})
 		}
 	case db.opts.ReadOnly || db.opts.MustExist:
-		return db.noStore(false)
+		return "", db.noStore(false)
 	default:
 		if err := syncPath(db.fs, db.dir); err != nil {
-			return err
+			return "", err
 		}
 		if db.set, err = manifest.Create(o); err != nil {
-			return err
+			return "", err
 		}
 	}
 	version := db.set.Current()
 	defer version.Unref()
-	return checkMergeOperator(db.opts.Merge, version.Tree(0).MergeOperator)
+	return name, checkMergeOperator(db.opts.Merge, version.Tree(0).MergeOperator)
 }
 
 // checkMergeOperator compares an operator with the one that a keyspace was

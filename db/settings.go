@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/cordwood-db/cordwood/compaction"
+	"github.com/cordwood-db/cordwood/manifest"
 )
 
 // KeyspaceOptions are the settings of a keyspace. A field that is zero keeps
@@ -174,9 +175,11 @@ func (s storedSettings) encode() []byte {
 func zigzag(v int64) uint64   { return uint64(v)<<1 ^ uint64(v>>63) }
 func unzigzag(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }
 
-// errSettings is about settings in the MANIFEST that make no sense, or come
-// from a newer version.
-var errSettings = errors.New("cordwood: unknown settings of a keyspace")
+// Errors of decodeSettings.
+var (
+	errSettings      = errors.New("malformed settings")
+	errNewerSettings = errors.New("unknown settings") // only newer software writes them
+)
 
 func decodeSettings(b []byte) (s storedSettings, err error) {
 	for len(b) > 0 {
@@ -202,9 +205,12 @@ func decodeSettings(b []byte) (s storedSettings, err error) {
 		case settingFilterBits:
 			s.filterBits = math.Float64frombits(value)
 		case settingCompression:
-			s.compression = Compression(min(value, math.MaxUint8)) // unknown, and told so
+			if value > uint64(compressionMax) {
+				return s, fmt.Errorf("%w: compression %d", errNewerSettings, value)
+			}
+			s.compression = Compression(value)
 		default:
-			return s, fmt.Errorf("%w: tag %d", errSettings, tag)
+			return s, fmt.Errorf("%w: tag %d", errNewerSettings, tag)
 		}
 	}
 	o := KeyspaceOptions{BlockBytes: s.blockBytes, ValueThreshold: s.threshold,
@@ -213,6 +219,15 @@ func decodeSettings(b []byte) (s storedSettings, err error) {
 		return s, fmt.Errorf("%w: %w", errSettings, err)
 	}
 	return s, nil
+}
+
+// badSettings gives an error of decodeSettings its public face.
+func badSettings(manifestName, keyspace string, err error) error {
+	if errors.Is(err, errNewerSettings) {
+		return fmt.Errorf("keyspace %q: %w: %w", keyspace, err,
+			&FormatError{File: manifestName, Found: manifest.FormatVersion + 1, Known: manifest.FormatVersion})
+	}
+	return &CorruptionError{File: manifestName, Offset: -1, Reason: fmt.Sprintf("settings of keyspace %q", keyspace), Err: err}
 }
 
 // check looks for values that make no sense.

@@ -64,6 +64,14 @@ func FuzzRawDirectory(f *testing.F) {
 	f.Add(file(0), file(1), file(2), file(3), file(4), true)
 	f.Add(file(0), file(1), []byte{}, file(4), file(3), true)
 	f.Add([]byte{}, []byte{}, []byte{}, []byte{}, []byte{}, false)
+	for _, settings := range []string{"\x05\x09", "\x63\x01", "\x01\x80"} { // unknown, unknown, cut short
+		side := []byte(sideName + "\x00\x02") // no merge operator, two bytes of settings
+		manifest := bytes.Replace(file(1), append(side, "\x05\x02"...), append(side, settings...), 1)
+		if bytes.Equal(manifest, file(1)) {
+			f.Fatalf("no settings of %q in the MANIFEST", sideName)
+		}
+		f.Add(file(0), manifest, file(2), file(3), file(4), true)
+	}
 	f.Fuzz(func(t *testing.T, current, manifest, log, table, values []byte, reseal bool) {
 		raw := &image{files: make(map[string][]byte), values: im.values}
 		for i, b := range [][]byte{current, manifest, log, table, values} {
