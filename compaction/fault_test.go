@@ -290,7 +290,7 @@ func TestMalformedEntriesStopTheRun(t *testing.T) {
 		mem := vfs.NewMem()
 		in := Input{Iter: &unchecked{entries: c.entries}, RangeDels: rangedel.Build([]rangedel.Tombstone{{Start: []byte("c"), End: []byte("d"), Seq: 5}})}
 		out, err := WriteTables(context.Background(), testEnv(t, mem), in, WriteParams{Now: 10})
-		if out != nil || err == nil {
+		if _, ok := errors.AsType[*base.CorruptionError](err); out != nil || !ok {
 			t.Errorf("%s: %v, %v", c.name, out, err)
 		}
 		if names := listNames(t, mem); len(names) > 0 {

@@ -95,7 +95,11 @@ func (o *outputs) add(key base.InternalKey, payload []byte, first bool) error {
 			return err
 		}
 	}
-	return o.w.Add(key, payload)
+	err := o.w.Add(key, payload)
+	if errors.Is(err, base.ErrPayload) {
+		return malformed(key, err) // the writer decodes pointers, which the filter does not
+	}
+	return err
 }
 
 // separate moves a large value to the value log.

@@ -30,6 +30,8 @@ var checks = []check{
 		figures: []figure{{"faults", 9_000, 200_000}}},
 	{name: "damage", module: ".", pkg: "test/damage", run: "TestDamageAtRest", weight: 2,
 		figures: []figure{{"damage cases", 0, 0}}},
+	{name: "forged", module: ".", pkg: "test/fuzz", run: "TestForgedBytes", weight: 1,
+		figures: []figure{{"forged bytes", 0, 0}}},
 	{name: "kill", module: ".", pkg: "test/process", run: "TestKilledProcessLosesNothingItAcknowledged", weight: 2,
 		figures: []figure{{"kills", 200, 10_000}}},
 	{name: "open", module: ".", pkg: "test/process", run: "TestOpenAndCloseLeaveNothingBehind", weight: 1,

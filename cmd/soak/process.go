@@ -32,6 +32,16 @@ type outcome struct {
 // it finishes the piece of work that it has begun, on a machine under load.
 const grace = 15 * time.Minute
 
+// fuzzSeed sets the seed of Go's mutator. What is fuzzed repeats itself only in part
+// then: which inputs are built upon depends on coverage, and that on the scheduler.
+func fuzzSeed(seed uint64) string {
+	flags := fmt.Sprintf("fuzzseed=%d", uint32(seed)>>1)
+	if others := os.Getenv("GODEBUG"); others != "" {
+		flags = others + "," + flags
+	}
+	return "GODEBUG=" + flags
+}
+
 // start runs a job with a seed: for a slice of time, or, if that is 0, in the
 // amount of the settings.
 func (j *job) start(ctx context.Context, s *settings, seed uint64, slice time.Duration) outcome {
@@ -47,6 +57,7 @@ func (j *job) start(ctx context.Context, s *settings, seed uint64, slice time.Du
 		args = append(args, "-test.run=^$", "-test.fuzz=^"+j.run+"$", "-test.fuzztime="+slice.String(), "-test.parallel=1",
 			"-test.fuzzminimizetime=20x", // else one input that is interesting may take a minute
 			"-test.fuzzcachedir="+filepath.Join(filepath.Dir(j.binary), "corpus", strings.ReplaceAll(j.name, "/", "-")))
+		env = append(env, fuzzSeed(seed))
 	case slice > 0:
 		env = append(env, testkit.SoakEnv+"="+slice.String())
 		args = append(args, "-test.run=^"+j.run)
@@ -63,10 +74,39 @@ func (j *job) start(ctx context.Context, s *settings, seed uint64, slice time.Du
 	if ctx.Err() != nil && o.err != nil {
 		o.err, o.ended = nil, true
 	}
-	if j.fuzz && o.err != nil && justEnded(o.output) {
-		o.err = nil
+	if j.fuzz && o.err != nil {
+		if justEnded(o.output) {
+			o.err = nil
+		} else if err := j.keepInput(o.output); err != nil {
+			o.err = errors.Join(o.err, err)
+		}
 	}
 	return o
+}
+
+// failingInput is how a fuzz target names the file with what it failed on.
+var failingInput = regexp.MustCompile(`(?m)^\s*Failing input written to (testdata\S+)$`)
+
+// inputShownMax bounds how much of a failing input is printed.
+const inputShownMax = 8 << 10
+
+// keepInput adds the input that a fuzz target failed on to what it printed: the tree
+// that it was written into may be a machine's that nobody gets to see.
+func (j *job) keepInput(output string) error {
+	text, err := os.ReadFile(output)
+	if err != nil {
+		return err
+	}
+	m := failingInput.FindSubmatch(text)
+	if m == nil {
+		return nil
+	}
+	input, err := os.ReadFile(filepath.Join(j.dir, string(m[1])))
+	if err != nil {
+		return err
+	}
+	text = append(text, input[:min(len(input), inputShownMax)]...)
+	return os.WriteFile(output, text, 0o666)
 }
 
 // deadline is all that a fuzz target says when the engine of fuzzing takes the

@@ -146,6 +146,18 @@ echo 'fuzz: elapsed: 6s, execs: 5678 (1481/sec), new interesting: 1 (total: 4)'`
 	}
 }
 
+// A machine that runs what is submitted may keep nothing but what was printed.
+func TestFailingInputIsPrinted(t *testing.T) {
+	j := script(t, `mkdir -p testdata/fuzz/FuzzX; echo "inputs of $GODEBUG" > testdata/fuzz/FuzzX/1
+printf '%s\n' '--- FAIL: FuzzX (2.13s)' '    x_test.go:3: wrong' '    Failing input written to testdata/fuzz/FuzzX/1' FAIL; exit 1`)
+	j.fuzz = true
+	t.Setenv("GODEBUG", "other=1")
+	sum, shown := sumUp(t, &settings{amount: "ci", fuzzTime: time.Second}, j)
+	if len(sum.Failures) != 1 || !strings.Contains(shown, "\ninputs of other=1,fuzzseed=") {
+		t.Errorf("%+v\n%s", sum, shown)
+	}
+}
+
 // The engine of fuzzing now and then takes the end of its time for a failure.
 func TestEndOfFuzzingIsNoFailure(t *testing.T) {
 	for text, failed := range map[string]bool{

@@ -133,7 +133,7 @@ func (t *task) repeat(amount string) string {
 }
 
 // tailBytes is how much of what a failing test printed is shown.
-const tailBytes = 6 << 10
+const tailBytes = 16 << 10
 
 // tail is the end of a file.
 func tail(name string) string {

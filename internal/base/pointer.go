@@ -3,6 +3,7 @@ package base
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 )
 
@@ -19,7 +20,13 @@ type Pointer struct {
 // PointerLenMax is the largest encoded length of a Pointer.
 const PointerLenMax = binary.MaxVarintLen64 + 3*binary.MaxVarintLen32
 
-var errBadPointer = errors.New("malformed value pointer")
+// ErrPayload is in the error that SplitPayload and DecodePointer give.
+var ErrPayload = errors.New("malformed payload")
+
+var (
+	errBadPointer = fmt.Errorf("%w: not a value pointer", ErrPayload)
+	errBadPayload = fmt.Errorf("%w: shorter than its expiry", ErrPayload)
+)
 
 // Append appends the encoding of p to dst: four uvarints.
 func (p Pointer) Append(dst []byte) []byte {
@@ -44,8 +51,6 @@ func DecodePointer(b []byte) (Pointer, error) {
 	}
 	return Pointer{FileNum(v[0]), uint32(v[1]), uint32(v[2]), uint32(v[3])}, nil
 }
-
-var errBadPayload = errors.New("payload shorter than its expiry")
 
 // AppendPayload appends the payload of an operation of the given kind.
 // The expiry is written only if kind says that there is one.

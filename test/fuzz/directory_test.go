@@ -13,6 +13,10 @@ import (
 // FuzzOpenDirectory changes a store that was killed.
 func FuzzOpenDirectory(f *testing.F) { fuzzImage(f, load(f, "killed")) }
 
+// FuzzPlainDirectory changes a store that was killed and in which nothing is
+// compressed: more of what an input says gets through to decoders.
+func FuzzPlainDirectory(f *testing.F) { fuzzImage(f, load(f, "plain")) }
+
 // FuzzCheckpoint changes a checkpoint.
 func FuzzCheckpoint(f *testing.F) { fuzzImage(f, load(f, "checkpoint")) }
 
@@ -123,7 +127,7 @@ func TestEditsDoWhatTheySay(t *testing.T) {
 // TestUntouchedImagesReadWhole makes sure that the images hold what their
 // targets are about, and that the checks see it.
 func TestUntouchedImagesReadWhole(t *testing.T) {
-	for _, name := range []string{"killed", "checkpoint", "small"} {
+	for _, name := range []string{"killed", "plain", "checkpoint", "small"} {
 		im := load(t, name)
 		layouts(t, im)
 		check(t, im, false)

@@ -1,10 +1,13 @@
 // Package fuzz opens directories that nobody vouches for, as stores.
 //
-// FuzzOpenDirectory and FuzzCheckpoint change a small store, one that was killed
-// and a checkpoint, in ways that the input spells out (edit), and open what is
-// left, first read-only and then to write. FuzzRawDirectory takes the bytes of
-// the files themselves. A checkpoint is opened like any store: nothing else in
-// the library takes a directory as its input.
+// FuzzOpenDirectory, FuzzPlainDirectory and FuzzCheckpoint change a small store, two
+// that were killed and a checkpoint, in ways that the input spells out (edit), and
+// open what is left, first read-only and then to write. FuzzRawDirectory takes the
+// bytes of the files themselves. A checkpoint is opened like any store: nothing else
+// in the library takes a directory as its input.
+//
+// TestForgedBytes is no fuzz target: it goes through single bytes of a store, all of
+// them if it has the time, and makes checksums right again.
 //
 // Whatever the input is:
 //

@@ -165,6 +165,14 @@ func large(tag string, i int) string {
 	return fmt.Sprintf("%s%03d", tag, i) + strings.Repeat(string(rune('a'+i)), 110)
 }
 
+// expiring writes values that have not expired yet.
+func (w *writer) expiring() {
+	for key, value := range map[string]string{"e1": "for an hour", "e2": large("hour", 4)} {
+		w.do(w.store.PutTTL([]byte(key), []byte(value), time.Hour))
+		w.now[key] = value
+	}
+}
+
 // tables fills several levels, and rewrites a value-log file.
 func (w *writer) tables() {
 	ctx := context.Background()
@@ -202,12 +210,15 @@ func (w *writer) log() {
 	w.removeRange("a020", "a023")
 }
 
-// build writes a store: "killed" was not closed, "checkpoint" is one, and
-// "small" has one file of each kind.
+// build writes a store: "killed" was not closed, "plain" is one like it without
+// compression, "checkpoint" is a checkpoint, and "small" has one file of each kind.
 func build(t testing.TB, name string) *image {
 	fs := vfs.NewMem()
 	opts := options(fs)
 	opts.MustExist = false
+	if name == "plain" {
+		opts.Compression = db.CompressionNone
+	}
 	store, err := db.Open(dir, opts)
 	must(t, err)
 	side, err := store.Keyspace(sideName, &db.KeyspaceOptions{Compression: db.CompressionNone})
@@ -218,12 +229,15 @@ func build(t testing.TB, name string) *image {
 		w.put("l", large("x", 1))
 		w.do(store.Flush(context.Background()))
 	} else {
+		if name == "plain" {
+			w.expiring()
+		}
 		w.tables()
 	}
 	before := maps.Clone(w.now)
 	from := dir
 	switch name {
-	case "killed":
+	case "killed", "plain":
 		w.log()
 	case "small":
 		w.put("w", "logged")
@@ -242,8 +256,8 @@ func build(t testing.TB, name string) *image {
 		}
 		b, err := vfs.ReadFile(killed, path.Join(from, info.Name), 1<<30)
 		must(t, err)
-		b = shorten(info.Name, b)
-		im.files[info.Name] = b
+		im.names = append(im.names, info.Name)
+		im.files[info.Name] = shorten(info.Name, b)
 	}
 	for _, state := range []map[string]string{before, w.now} {
 		for key := range union(before, w.now) {
