@@ -3,7 +3,6 @@ package compaction
 import (
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/manifest"
-	"github.com/cordwood-db/cordwood/sstable"
 )
 
 // discards notes what lost its pointer.
@@ -28,14 +27,29 @@ func (d *discards) drop(kind base.Kind, payload []byte) error {
 			return nil
 		}
 	}
-	return &base.CorruptionError{File: "compaction input", Offset: -1,
+	return &base.CorruptionError{File: compactionInput, Offset: -1,
 		Reason: "malformed value pointer", Err: err}
+}
+
+// checkFiles looks for files in bytes that have never been: their numbers may not get
+// into the MANIFEST. where is what pointed at them.
+func (env *Env) checkFiles(bytes map[base.FileNum]uint64, where string) error {
+	if env.LastFileNum == nil {
+		return nil
+	}
+	last := env.LastFileNum()
+	for file := range bytes {
+		if file == 0 || file > last {
+			return base.Corruptf(where, -1, "points at value-log file %d, which never existed", file)
+		}
+	}
+	return nil
 }
 
 // addVlogBytes adds to lost all value-log bytes that an unread table refers to;
 // nothing if there is an error.
-func addVlogBytes(tables *sstable.TableCache, t *manifest.TableMeta, lost map[base.FileNum]uint64) error {
-	h, err := tables.Get(t.Num, t.ID)
+func addVlogBytes(env *Env, t *manifest.TableMeta, lost map[base.FileNum]uint64) error {
+	h, err := env.Tables.Get(t.Num, t.ID)
 	if err != nil {
 		return err
 	}
@@ -44,9 +58,12 @@ func addVlogBytes(tables *sstable.TableCache, t *manifest.TableMeta, lost map[ba
 	for _, n := range h.Properties().Vlogs {
 		sum += n
 	}
+	name := base.FileName(base.FileTable, uint64(t.Num))
 	if sum != t.VlogBytes {
-		return base.Corruptf(base.FileName(base.FileTable, uint64(t.Num)), -1,
-			"refers to %d bytes of the value log, but the MANIFEST says %d", sum, t.VlogBytes)
+		return base.Corruptf(name, -1, "refers to %d bytes of the value log, but the MANIFEST says %d", sum, t.VlogBytes)
+	}
+	if err := env.checkFiles(h.Properties().Vlogs, name); err != nil {
+		return err
 	}
 	for file, n := range h.Properties().Vlogs {
 		lost[file] += n

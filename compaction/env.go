@@ -20,6 +20,11 @@ type Env struct {
 	NewFileNum func() base.FileNum
 	NewID      func() uint64
 
+	// LastFileNum is the newest number that NewFileNum has given out. An entry that
+	// is dropped and points at a newer value-log file, or at file 0, is damage. nil:
+	// nobody knows.
+	LastFileNum func() base.FileNum
+
 	// Keyspace is whose tables WriteTables makes. Run goes by its tree instead.
 	Keyspace uint32
 

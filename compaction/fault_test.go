@@ -281,6 +281,8 @@ func TestMalformedEntriesStopTheRun(t *testing.T) {
 		{"kept pointer", []iterator.Entry{entry("a", 1, base.KindSetPointer, "\xff")}},
 		{"dropped pointer", []iterator.Entry{entry("a", 2, base.KindSet, "v"), entry("a", 1, base.KindSetPointer, "\xff")}},
 		{"dropped short pointer", []iterator.Entry{entry("a", 2, base.KindSet, "v"), entry("a", 1, base.KindSetPointer|base.FlagExpiry, "1")}},
+		{"dropped pointer to file 0", []iterator.Entry{entry("a", 2, base.KindSet, "v"), entry("a", 1, base.KindSetPointer, "\x00\x01\x01\x01")}},
+		{"dropped pointer to no file", []iterator.Entry{entry("a", 2, base.KindSet, "v"), entry("a", 1, base.KindSetPointer, "\xff\xff\xff\x7f\x01\x01\x01")}},
 		{"covered pointer", []iterator.Entry{entry("c", 1, base.KindSetPointer, "\xff")}},
 		{"expired pointer", []iterator.Entry{entry("a", 1, base.KindSetPointer|base.FlagExpiry, "\x01\x00\x00\x00\x00\x00\x00\x00\xff")}},
 		{"keys descend", []iterator.Entry{entry("b", 1, base.KindSet, ""), entry("a", 2, base.KindSet, "")}},

@@ -271,12 +271,16 @@ func (f *filter) endKey() error {
 	return f.emitTomb()
 }
 
+// compactionInput is the file that damage in entries is said to be in: the run does not
+// know which of its inputs they came from.
+const compactionInput = "compaction input"
+
 func malformed(key base.InternalKey, err error) error {
-	return &base.CorruptionError{File: "compaction input", Offset: -1,
+	return &base.CorruptionError{File: compactionInput, Offset: -1,
 		Reason: fmt.Sprintf("malformed entry of kind %s, sequence number %d", key.Trailer.Kind(), key.Trailer.SeqNum()), Err: err}
 }
 
 func outOfOrder(key base.InternalKey) error {
-	return &base.CorruptionError{File: "compaction input", Offset: -1,
+	return &base.CorruptionError{File: compactionInput, Offset: -1,
 		Reason: fmt.Sprintf("entry with sequence number %d out of order", key.Trailer.SeqNum())}
 }

@@ -217,6 +217,15 @@ func TestDropDiscardsAllThatTheTablesReferTo(t *testing.T) {
 	if err != nil || !maps.Equal(edit.Discards, want) || want[9] == 0 {
 		t.Fatalf("%v: discards %v, want %v", err, edit.Discards, want)
 	}
+	// Tables that say they refer to a file that never existed are damaged.
+	told := 0
+	strange := new(*env)
+	strange.LastFileNum = func() base.FileNum { return 8 }
+	strange.OnDamage = func(_ *manifest.TableMeta, err error) { told++ }
+	edit, _, err = Run(context.Background(), strange, tree, plan, nil, 0)
+	if err != nil || len(edit.Discards) != 0 || told == 0 {
+		t.Errorf("%v: discards %v, told %d times", err, edit.Discards, told)
+	}
 	// A damaged table goes too: what it refers to is not known.
 	bad := tree.Levels[0][0]
 	flip := func(path string) error { return flipByte(mem, path, int64(bad.Size)-9) }

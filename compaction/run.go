@@ -68,7 +68,7 @@ func runDrop(env *Env, tree *manifest.Tree, plan *Plan, edit *manifest.Edit) (st
 		if t.VlogBytes == 0 || err != nil {
 			return
 		}
-		err = addVlogBytes(env.Tables, t, lost)
+		err = addVlogBytes(env, t, lost)
 		if err != nil && tree.Dropped && isLost(err) {
 			if env.OnDamage != nil {
 				env.OnDamage(t, err)
@@ -123,7 +123,7 @@ func runMerge(ctx context.Context, env *Env, tree *manifest.Tree, plan *Plan, sn
 		out.Stats.TableBytesIn += t.Size
 	})
 	if got := out.Stats.EntriesIn; got != want {
-		err := &base.CorruptionError{File: "compaction input", Offset: -1,
+		err := &base.CorruptionError{File: compactionInput, Offset: -1,
 			Reason: fmt.Sprintf("tables hold %d entries, but %d were read", want, got)}
 		return Stats{}, errors.Join(err, removeTables(env, out.Tables))
 	}

@@ -23,6 +23,9 @@ import (
 
 const testDir = "/db"
 
+// vlogFilesMax is the last value-log file that tests may point at.
+const vlogFilesMax = 1 << 20
+
 // testEnv is an Env over an in-memory file system.
 func testEnv(t testing.TB, fs vfs.FS) *Env {
 	t.Helper()
@@ -36,9 +39,10 @@ func testEnv(t testing.TB, fs vfs.FS) *Env {
 	var id uint64
 	return &Env{
 		FS: fs, Dir: testDir, Tables: tables,
-		NewFileNum: func() base.FileNum { num++; return num },
-		NewID:      func() uint64 { id++; return id * 0x9e3779b97f4a7c15 },
-		Writer:     sstable.WriterOptions{BlockBytes: 128, ChunkBytes: 512, FilterBitsPerKey: 10, Codec: codec},
+		NewFileNum:  func() base.FileNum { num++; return num },
+		LastFileNum: func() base.FileNum { return max(num, vlogFilesMax) },
+		NewID:       func() uint64 { id++; return id * 0x9e3779b97f4a7c15 },
+		Writer:      sstable.WriterOptions{BlockBytes: 128, ChunkBytes: 512, FilterBitsPerKey: 10, Codec: codec},
 	}
 }
 

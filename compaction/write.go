@@ -46,6 +46,9 @@ func WriteTables(ctx context.Context, env *Env, in Input, p WriteParams) (*Outpu
 	}
 	err = f.walk()
 	if err == nil {
+		err = env.checkFiles(f.discards.bytes, compactionInput)
+	}
+	if err == nil {
 		err = o.finish()
 	}
 	if err != nil {

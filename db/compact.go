@@ -351,7 +351,7 @@ func (db *DB) compactionEnv(version *manifest.Version, keyspace uint32, set *set
 	}
 	return &compaction.Env{
 		FS: db.fs, Dir: db.dir,
-		NewFileNum: db.set.NewFileNum, NewID: db.rand.next,
+		NewFileNum: db.set.NewFileNum, LastFileNum: db.set.LastFileNum, NewID: db.rand.next,
 		Tables:   db.tables,
 		Keyspace: keyspace,
 		Merge:    set.merge,

@@ -233,19 +233,25 @@ func (r *recovery) valuesWhole(version *manifest.Version, rec wal.ReplayRecord, 
 		if op.Kind.Op() != base.KindSetPointer || !whole {
 			return nil
 		}
-		if tree := version.Tree(op.Keyspace); tree == nil || tree.Dropped {
-			return nil // nobody reads it; it may have been collected for that
-		}
 		expiry, enc, err := base.SplitPayload(op.Kind, op.Payload)
 		if err != nil {
 			return err
 		}
-		if op.Kind.HasExpiry() && expiry <= version.ExpiryHorizon {
-			return nil // nobody reads it; its file may have been dropped for that
-		}
 		ptr, err := base.DecodePointer(enc)
 		if err != nil {
 			return err
+		}
+		if ptr.File == 0 || ptr.File > r.db.set.LastFileNum() {
+			if whole = false; rec.Proven {
+				return errNoFile
+			}
+			return nil
+		}
+		if tree := version.Tree(op.Keyspace); tree == nil || tree.Dropped {
+			return nil // nobody reads it; it may have been collected for that
+		}
+		if op.Kind.HasExpiry() && expiry <= version.ExpiryHorizon {
+			return nil // nobody reads it; its file may have been dropped for that
 		}
 		whole, err = r.valueWhole(version, rec.Proven, op.Keyspace, op.Key, seq, ptr)
 		return err
@@ -348,6 +354,10 @@ func (r *recovery) replayRecord(rec wal.ReplayRecord, flushed base.SeqNum) error
 // errOrder is about a commit without operations, or with numbers that an earlier
 // one has.
 var errOrder = errors.New("sequence numbers do not ascend")
+
+// errNoFile is about a pointer into a file that the MANIFEST has never heard of, which
+// no commit comes before.
+var errNoFile = errors.New("value-log file that never existed")
 
 // errKeyspace is about an operation of a keyspace that never was.
 var errKeyspace = errors.New("operation of an unknown keyspace")

@@ -33,7 +33,7 @@ func (c *catalog) checkVlogs(e *Edit, ch *change, given base.FileNum) error {
 		}
 	}
 	for logical, bytes := range e.Discards {
-		if logical >= given {
+		if logical == 0 || logical >= given {
 			return editErrorf("discards for value-log file %d, which never existed", logical)
 		}
 		m := v.edit(logical)

@@ -36,7 +36,10 @@ type manifestLog struct {
 // appendEdit writes the edit to the end of the MANIFEST.
 func (s *Set) appendEdit(edit *Edit, ch *change) error {
 	l := s.log
-	payload := edit.Encode(s.scratch[:0])
+	payload, err := readable(edit, s.scratch[:0])
+	if err != nil {
+		return err
+	}
 	if cap(payload) <= scratchBytesMax {
 		s.scratch = payload
 	}
@@ -50,6 +53,16 @@ func (s *Set) appendEdit(edit *Edit, ch *change) error {
 	s.reserved = max(s.reserved, edit.NextFile)
 	s.prove(end)
 	return nil
+}
+
+// readable encodes an edit into buf and makes sure that it decodes: a record that does
+// not would cost the whole database at the next open.
+func readable(edit *Edit, buf []byte) ([]byte, error) {
+	payload := edit.Encode(buf)
+	if _, err := DecodeEdit(payload); err != nil {
+		return nil, fmt.Errorf("manifest: edit that could not be read again: %w", err)
+	}
+	return payload, nil
 }
 
 // prove writes, unsynced, that everything before synced is durable, so that a
@@ -94,6 +107,10 @@ func (s *Set) rotate(ch *change, next *Version) error {
 func (s *Set) writeSnapshot(num base.FileNum, id uint64, snapshot *Edit) (*manifestLog, error) {
 	name := base.FileName(base.FileManifest, uint64(num))
 	path := filepath.Join(s.opts.Dir, name)
+	payload, err := readable(snapshot, nil)
+	if err != nil {
+		return nil, err
+	}
 	f, err := s.opts.FS.Create(path)
 	if err != nil {
 		// Nothing was written, so there is nothing to be unsure of.
@@ -102,7 +119,7 @@ func (s *Set) writeSnapshot(num base.FileNum, id uint64, snapshot *Edit) (*manif
 	l := &manifestLog{num: num, name: name, file: f}
 	l.w, err = record.NewWriter(f, record.FileHeader{Kind: base.FileManifest, ID: id, Number: uint64(num)})
 	if err == nil {
-		_, err = l.w.Append(0, recordSnapshot, snapshot.Encode(nil))
+		_, err = l.w.Append(0, recordSnapshot, payload)
 	}
 	if err == nil {
 		err = f.Sync()

@@ -203,6 +203,10 @@ func (s *Set) Current() *Version {
 // MANIFEST. No number is given out twice, not even after a crash.
 func (s *Set) NewFileNum() base.FileNum { return base.FileNum(s.nextFile.Add(1) - 1) }
 
+// LastFileNum is the newest number that NewFileNum has given out, in the whole life of
+// the database; 0 before the first.
+func (s *Set) LastFileNum() base.FileNum { return base.FileNum(s.nextFile.Load() - 1) }
+
 // NewKeyspaceNum gives out a keyspace number. No number that an edit has added
 // is given out again, not even after a crash or once the keyspace is removed.
 // Edits must add keyspaces in the order of their numbers: the caller holds a

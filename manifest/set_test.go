@@ -222,6 +222,7 @@ func TestEditThatDoesNotFitIsRefusedBeforeWriting(t *testing.T) {
 		"move to what is there":      {VlogMoved: []VlogMove{{Logical: nums[4], From: nums[4], To: nums[3]}}},
 		"remove unknown":             {VlogRemoved: []base.FileNum{nums[9]}},
 		"remove twice":               {VlogRemoved: []base.FileNum{nums[4], nums[4]}},
+		"discards of file 0":         {Discards: map[base.FileNum]uint64{0: 1}},
 		"discards of what never was": {Discards: map[base.FileNum]uint64{1000: 1}},
 		"seq out of range":           {LastSeq: new(base.SeqNumMax + 1)},
 	}
@@ -632,5 +633,29 @@ func TestVersionsBesideEdits(t *testing.T) {
 	}
 	if len(reported) != 199 {
 		t.Errorf("%d files obsolete, not 199", len(reported))
+	}
+}
+
+// No check of edits lets this through; should one ever do, the store is not lost.
+func TestEditThatCouldNotBeReadIsNotWritten(t *testing.T) {
+	mem := newMem(t)
+	s := mustCreate(t, mem)
+	unreadable := &Edit{Discards: map[base.FileNum]uint64{0: 1}}
+	if err := s.appendEdit(unreadable, &change{}); !errors.Is(err, errMalformedEdit) {
+		t.Error(err)
+	}
+	if _, err := s.writeSnapshot(s.NewFileNum(), 1, unreadable); !errors.Is(err, errMalformedEdit) {
+		t.Error(err)
+	}
+	mustApply(t, s, &Edit{LastSeq: new(base.SeqNum(5))}) // it goes on
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, _ := mustLoad(t, mem)
+	if again.LastSeq() != 5 {
+		t.Errorf("sequence number %d, want 5", again.LastSeq())
+	}
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
