@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cordwood-db/cordwood/compaction"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/manifest"
 	"github.com/cordwood-db/cordwood/vfs"
 )
@@ -68,6 +69,7 @@ func TestCompactWaitsForWhatStandsInItsWay(t *testing.T) {
 // A compaction by hand that meets another one goes on when that one ends, not at
 // the next tick of a clock: in the bubble the clock moves only when everybody waits.
 func TestManualCompactionDoesNotWaitForTheClock(t *testing.T) {
+	testkit.Sequential(t)
 	synctest.Test(t, func(t *testing.T) {
 		store, err := Open("/db", &Options{FS: vfs.NewMem(), MemtableBytes: 8 * kib, SyncInterval: -1})
 		if err != nil {

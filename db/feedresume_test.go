@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -190,6 +191,7 @@ func (h *history) round(opening int) {
 // A consumer of a durable feed has nothing that a power loss takes away, and
 // misses nothing that comes after it.
 func TestDurableFeedsAgreeWithTheStoreAfterPowerLoss(t *testing.T) {
+	testkit.Sequential(t)
 	for seed := range uint64(6) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		fs := vfs.NewMem()

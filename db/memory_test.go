@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -25,6 +26,7 @@ func TestCacheMakesRoomForFiltersAndIndexes(t *testing.T) {
 }
 
 func TestMemoryStaysWithinItsBoundWithManyFilters(t *testing.T) {
+	testkit.Sequential(t)
 	opts := Options{MemoryMax: 1 << 20, MemtableBytes: 32 << 10, FilterBitsPerKey: 64, TableBytes: 16 << 10}
 	store := openMem(t, vfs.NewMem(), opts)
 	defer closeDB(t, store)

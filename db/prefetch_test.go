@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -207,6 +208,7 @@ func TestADamagedValueIsAnErrorOfItsItemAlone(t *testing.T) {
 
 // An error of the walk, met while looking ahead, comes after the items before it.
 func TestAnErrorAheadWaitsForItsTurn(t *testing.T) {
+	testkit.Sequential(t)
 	inner := vfs.NewMem()
 	var left atomic.Int64
 	left.Store(1 << 40)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -129,6 +130,7 @@ func TestScansOfAPrefixSkipTablesWithoutIt(t *testing.T) {
 // A store with prefix filters shows the same as one without, whatever it was
 // opened with before.
 func TestPrefixFiltersHideNothing(t *testing.T) {
+	testkit.Sequential(t)
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)

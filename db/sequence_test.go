@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -223,6 +224,7 @@ type sequenceCrash struct {
 // TestNoNumberComesAgainAfterACrash loses the power before every operation on
 // the file system and after every number.
 func TestNoNumberComesAgainAfterACrash(t *testing.T) {
+	testkit.Sequential(t)
 	for _, durability := range []Durability{NoSync, Sync} {
 		fs, random := vfs.NewMem(), rand.New(rand.NewPCG(1, 2))
 		opts := smallOptions()

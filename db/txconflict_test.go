@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -198,6 +199,7 @@ var settlings = map[string]func(db *DB) error{
 }
 
 func TestConflictsAreFoundWhereverTheyAre(t *testing.T) {
+	testkit.Sequential(t)
 	for where, settle := range settlings {
 		for _, c := range conflictCases() {
 			for _, isolation := range []Isolation{Serializable, SnapshotIsolation} {

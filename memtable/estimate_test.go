@@ -11,6 +11,7 @@ import (
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/iterator"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 )
 
 // sums is what Estimate should say, for any range of sorted entries.
@@ -57,6 +58,7 @@ func (s *sums) randomBound(rng *rand.Rand) []byte {
 }
 
 func TestEstimatesOfFewEntriesAreExact(t *testing.T) {
+	testkit.Sequential(t)
 	for name, key := range keyStyles {
 		for _, n := range []int{1, 200, 300, 800, 1500, 20_000} {
 			rng := rand.New(rand.NewPCG(uint64(n), 3))
@@ -131,14 +133,12 @@ func estimateErrors(rng *rand.Rand, m *Memtable, s *sums, share float64) (entrie
 // Whatever the keys, and however the sequence numbers are spread over the
 // keyspaces of a database, errors keep to what Estimate promises.
 func TestEstimatesErrWithinBounds(t *testing.T) {
+	testkit.Sequential(t)
 	for name, key := range keyStyles {
 		if name == "few keys" || name == "any bytes" {
 			continue // ranges cannot be cut as wished
 		}
 		for _, step := range []base.SeqNum{256, 1, 2, 7, 16} {
-			if testing.Short() && step != 256 {
-				continue
-			}
 			rng := rand.New(rand.NewPCG(uint64(step), 5))
 			m, b := New(Options{}), newBuilder()
 			for i := range 60_000 {
@@ -169,6 +169,7 @@ func TestEstimatesErrWithinBounds(t *testing.T) {
 }
 
 func TestSamplesAreBounded(t *testing.T) {
+	testkit.Sequential(t)
 	rng := rand.New(rand.NewPCG(1, 1))
 	m, b := New(Options{}), newBuilder()
 	defer m.Release()

@@ -11,6 +11,7 @@ import (
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/iterator"
 	"github.com/cordwood-db/cordwood/internal/rangedel"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 )
 
 // builder encodes commits and remembers what they did.
@@ -182,6 +183,7 @@ func walk(t *testing.T, it iterator.Iterator, want []iterator.Entry) {
 // A cursor must do what the simplest Iterator over the same entries does,
 // whatever calls come.
 func TestCursorAgreesWithASortedSlice(t *testing.T) {
+	testkit.Sequential(t)
 	for name, key := range keyStyles {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(12) {

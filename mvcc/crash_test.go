@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -23,6 +24,7 @@ type crashImage struct {
 // writes three keys of its own, a key that all write, and a record in another
 // keyspace.
 func TestABatchIsWholeAndTheDiscardDurableAfterACrash(t *testing.T) {
+	testkit.Sequential(t)
 	seed := rand.Uint64()
 	defer func() {
 		if t.Failed() {

@@ -391,7 +391,7 @@ func (m *model) step() {
 func TestAnyTimestampAboveTheDiscardReadsAsInAModel(t *testing.T) {
 	runs := 6
 	if testing.Short() {
-		runs = 3
+		runs = 1
 	}
 	for range runs {
 		seed := rand.Uint64()

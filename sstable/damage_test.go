@@ -16,6 +16,7 @@ import (
 	"github.com/cordwood-db/cordwood/internal/filter"
 	"github.com/cordwood-db/cordwood/internal/iterator"
 	"github.com/cordwood-db/cordwood/internal/rangedel"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -131,13 +132,10 @@ func smallImage(t testing.TB, seed uint64) (img []byte, entries []iterator.Entry
 }
 
 func TestEveryDamagedByteGivesTheRightAnswerOrAnError(t *testing.T) {
+	testkit.Sequential(t)
 	img, entries, dels, p := smallImage(t, 1)
 	c := newCache(t, 8<<20)
-	stride := 1
-	if testing.Short() {
-		stride = 7
-	}
-	for i := 0; i < len(img); i += stride {
+	for i := range img {
 		x := byte(1 << (i % 8))
 		if i%3 == 0 {
 			x = 0xff

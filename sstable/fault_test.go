@@ -9,6 +9,7 @@ import (
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/filter"
 	"github.com/cordwood-db/cordwood/internal/iterator"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -104,6 +105,7 @@ func TestAnIteratorThatFailedWorksWhenPositionedAnew(t *testing.T) {
 }
 
 func TestEveryFailedWriteSurfaces(t *testing.T) {
+	testkit.Sequential(t)
 	entries := numbered(40000, 100)
 	opts := WriterOptions{FilterBitsPerKey: 10}
 	writes := vfs.OfKind(vfs.OpWrite, vfs.OpFlush, vfs.OpSync)

@@ -19,6 +19,7 @@ import (
 	"github.com/cordwood-db/cordwood/internal/invariants"
 	"github.com/cordwood-db/cordwood/internal/iterator"
 	"github.com/cordwood-db/cordwood/internal/rangedel"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -119,6 +120,7 @@ func TestAnEmptyTableIsATable(t *testing.T) {
 }
 
 func TestExtremeSizes(t *testing.T) {
+	testkit.Sequential(t)
 	rng := rand.New(rand.NewPCG(5, 5))
 	random := func(n int) []byte {
 		b := make([]byte, n)
@@ -343,6 +345,7 @@ func TestApproximateBytes(t *testing.T) {
 }
 
 func TestApproximateEntries(t *testing.T) {
+	testkit.Sequential(t)
 	rng := rand.New(rand.NewPCG(3, 3))
 	for _, n := range []int{1, 10, 300, 20000} {
 		entries := numbered(n, 100)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/invariants"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -183,6 +184,7 @@ var faultStep = func() int64 {
 }()
 
 func TestAWriterSurvivesAFaultAtEveryOperation(t *testing.T) {
+	testkit.Sequential(t)
 	faults := []vfs.Fault{{Err: syscall.EIO}, {Err: syscall.ENOSPC}, {Err: syscall.EIO, Short: true}, {Err: syscall.ENOSPC, Short: true}}
 	for _, fault := range faults {
 		for _, sticky := range []bool{false, true} {

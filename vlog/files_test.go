@@ -11,6 +11,7 @@ import (
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/cache"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -165,6 +166,7 @@ func TestReadersEvictionsAndClosingDoNotDisturbOneAnother(t *testing.T) {
 }
 
 func TestReadManyGivesWhatReadGives(t *testing.T) {
+	testkit.Sequential(t)
 	m := newMem(t)
 	sizes := []int{10, 1000, 20_000, 40_000, 5, 200_000, 100, 2 << 20, 3, 0, 900_000, 300_000}
 	es := writeFile(t, m, 1, testID+1, sizes...)
@@ -174,11 +176,7 @@ func TestReadManyGivesWhatReadGives(t *testing.T) {
 	defer blocks.Close()
 	c := NewFileCache(m, "/db", 2, blocks)
 	rng := rand.New(rand.NewPCG(4, 4))
-	rounds := 200
-	if testing.Short() {
-		rounds = 50
-	}
-	for range rounds {
+	for range 200 {
 		var reqs []ReadRequest
 		var want [][]byte
 		for range rng.IntN(20) {

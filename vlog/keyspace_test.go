@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 )
 
 // twins are records that differ in nothing but the keyspace, or that look as if
@@ -90,6 +91,7 @@ func TestRecordsOfKeyspace0CostNothing(t *testing.T) {
 }
 
 func TestAnyDamagedByteOfAKeyspaceIsFound(t *testing.T) {
+	testkit.Sequential(t)
 	dir := vfsDir{newMem(t)}
 	es := twins(t, dir, 1, 3)
 	rewrite(t, dir.fs, 2, testID+1, keepAll, 1)

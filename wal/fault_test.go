@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -178,14 +179,12 @@ func runFault(t *testing.T, decide func(vfs.Op) *vfs.Fault, what string, seed ui
 }
 
 func TestEveryFailureIsToldAndLosesNothing(t *testing.T) {
+	testkit.Sequential(t)
 	total, errs := runFault(t, nil, "no fault", 0)
 	if total < 50 || len(errs) > 0 {
 		t.Fatalf("%d operations, %v", total, errs)
 	}
-	filters := 5
-	if testing.Short() {
-		filters = 1
-	}
+	const filters = 5
 	for _, fault := range []vfs.Fault{
 		{Err: syscall.EIO}, {Err: syscall.EIO, Short: true},
 		{Err: syscall.ENOSPC}, {Err: syscall.ENOSPC, Short: true},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/record"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -57,6 +58,7 @@ func (f *feed) read(from Position, limit uint64) (n int, err error) {
 // a reader gives what was written or an error, and one that reads everything
 // meets the damage.
 func TestAReaderTellsAnyDamagedByte(t *testing.T) {
+	testkit.Sequential(t)
 	f, limit := smallFeed(t)
 	m := f.fs.(*vfs.Mem)
 	starts := []Position{{}}

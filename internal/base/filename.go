@@ -1,7 +1,6 @@
 package base
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -36,20 +35,41 @@ const (
 	tempSuffix  = ".tmp"
 )
 
+// Parts of names with numbers, and how many digits these have at least.
+const (
+	manifestPrefix = "MANIFEST-"
+	tableSuffix    = ".sst"
+	walSuffix      = ".wal"
+	vlogSuffix     = ".vlog"
+	nameDigits     = 6
+)
+
 // FileName is the name, without its directory, of a numbered file.
 // It panics for kinds that are not numbered.
 func FileName(kind FileKind, num uint64) string {
+	var buf [32]byte
+	b := buf[:0]
+	if kind == FileManifest {
+		b = append(b, manifestPrefix...)
+	}
+	for digits, power := 1, uint64(10); digits < nameDigits; digits, power = digits+1, power*10 {
+		if num < power {
+			b = append(b, '0')
+		}
+	}
+	b = strconv.AppendUint(b, num, 10)
 	switch kind {
 	case FileManifest:
-		return fmt.Sprintf("MANIFEST-%06d", num)
 	case FileTable:
-		return fmt.Sprintf("%06d.sst", num)
+		b = append(b, tableSuffix...)
 	case FileWAL:
-		return fmt.Sprintf("%06d.wal", num)
+		b = append(b, walSuffix...)
 	case FileVlog:
-		return fmt.Sprintf("%06d.vlog", num)
+		b = append(b, vlogSuffix...)
+	default:
+		panic("base: FileName of a kind without numbers")
 	}
-	panic("base: FileName of a kind without numbers")
+	return string(b)
 }
 
 // ParseFileName undoes FileName. Names that are not exactly what FileName
@@ -67,8 +87,8 @@ func ParseFileName(name string) (kind FileKind, num uint64) {
 		kind           FileKind
 		prefix, suffix string
 	}{
-		{FileManifest, "MANIFEST-", ""},
-		{FileTable, "", ".sst"}, {FileWAL, "", ".wal"}, {FileVlog, "", ".vlog"},
+		{FileManifest, manifestPrefix, ""},
+		{FileTable, "", tableSuffix}, {FileWAL, "", walSuffix}, {FileVlog, "", vlogSuffix},
 	} {
 		digits, ok := strings.CutPrefix(name, c.prefix)
 		if !ok {
@@ -77,8 +97,10 @@ func ParseFileName(name string) (kind FileKind, num uint64) {
 		if digits, ok = strings.CutSuffix(digits, c.suffix); !ok {
 			continue
 		}
-		n, err := strconv.ParseUint(digits, 10, 64)
-		if err == nil && FileName(c.kind, n) == name {
+		if len(digits) < nameDigits || len(digits) > nameDigits && digits[0] == '0' {
+			continue
+		}
+		if n, err := strconv.ParseUint(digits, 10, 64); err == nil {
 			return c.kind, n
 		}
 	}

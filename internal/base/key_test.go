@@ -1,6 +1,7 @@
 package base
 
 import (
+	"math"
 	"slices"
 	"testing"
 )
@@ -58,10 +59,20 @@ func TestFileNamesParseBackAndNothingElseDoes(t *testing.T) {
 			}
 		}
 	}
+	for name, want := range map[string]string{
+		"MANIFEST-000001": FileName(FileManifest, 1), "000000.sst": FileName(FileTable, 0), "000090.sst": FileName(FileTable, 90),
+		"099999.wal": FileName(FileWAL, 99_999), "100000.vlog": FileName(FileVlog, 100_000), "1000000.vlog": FileName(FileVlog, 1_000_000),
+		"MANIFEST-18446744073709551615": FileName(FileManifest, math.MaxUint64),
+	} {
+		if name != want {
+			t.Errorf("%s, want %s", want, name)
+		}
+	}
 	for name, want := range map[string]FileKind{
 		"LOCK": FileLock, "CURRENT": FileCurrent, "CURRENT.tmp": FileTemp,
 		"1.sst": FileUnknown, "0000001.sst": FileUnknown, "000001.sst ": FileUnknown, "-00001.wal": FileUnknown,
 		"MANIFEST-": FileUnknown, "MANIFEST-1": FileUnknown, "+00001.vlog": FileUnknown, "": FileUnknown, "notes.txt": FileUnknown,
+		"18446744073709551616.sst": FileUnknown, "00_001.sst": FileUnknown, "٠٠٠٠٠١.sst": FileUnknown,
 	} {
 		if k, _ := ParseFileName(name); k != want {
 			t.Errorf("%q parses as %d, want %d", name, k, want)

@@ -64,3 +64,12 @@ func (b Budget) Timed() bool { return !b.deadline.IsZero() }
 
 // Thorough reports whether this is a run of at least CI's amounts.
 func Thorough() bool { return os.Getenv(CIEnv) != "" || os.Getenv(SoakEnv) != "" }
+
+// Sequential skips a test in short runs, which are the race detector's: it goes
+// through cases one after another, and what goroutines do in each of them they also
+// do in other tests.
+func Sequential(t testing.TB) {
+	if testing.Short() {
+		t.Skip("one case after another: nothing that races in no other test")
+	}
+}

@@ -56,13 +56,11 @@ func makeLargePlan() largePlan {
 	if testkit.Thorough() {
 		return largePlan{writes: 1800, random: 1, every: 9}
 	}
-	if testing.Short() {
-		return largePlan{writes: 1800, random: 0, every: 200}
-	}
 	return largePlan{writes: 1800, random: 0, every: 40}
 }
 
 func TestACommitAThousandTimesLargerThanAMemtableIsWholeOrNotThere(t *testing.T) {
+	testkit.Sequential(t)
 	for _, form := range []string{"batch", "batch, synced", "transaction", "transaction, synced", "batch, all inline"} {
 		t.Run(form, func(t *testing.T) { filmLarge(t, form, makeLargePlan()) })
 	}

@@ -224,6 +224,7 @@ func (s *strike) reopens(want []crash.Item) error {
 }
 
 func TestOpenThatFailsLeavesTheStoreAsItWas(t *testing.T) {
+	testkit.Sequential(t)
 	for name, image := range images(t) {
 		want := holds(t, image)
 		for _, readOnly := range []bool{false, true} {
@@ -275,6 +276,7 @@ func (s *strike) open(readOnly bool, want []crash.Item) error {
 }
 
 func TestCheckpointThatFailsIsNotThere(t *testing.T) {
+	testkit.Sequential(t)
 	image := images(t)["killed"]
 	want := holds(t, image)
 	eachOperation(t, image, func(s *strike) error { return s.checkpoint(want) })

@@ -51,7 +51,7 @@ func TestForgedBytes(t *testing.T) {
 		forge(t, im, frames, name)
 	}
 	total := im.size() * (255 + len(forgedNumbers))
-	budget := testkit.Amount{Short: 50, Normal: 300, CI: 5000, Full: total}.Budget(t)
+	budget := testkit.Amount{Short: 50, Normal: 300, CI: 3000, Full: total}.Budget(t)
 	at := int(testkit.Seed(t) % uint64(total))
 	done := 0
 	failed := 0

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/test/isolation/depgraph"
 )
 
@@ -321,6 +322,7 @@ func (x *toyTxn) discard() {
 // The workloads and the table find each bug of the toy, and none where there is
 // none.
 func TestWorkloadsFindPlantedBugs(t *testing.T) {
+	testkit.Sequential(t)
 	workloads := map[string]func(engine, uint64) error{
 		"lists": func(e engine, seed uint64) error {
 			return runLists(e, listsConfig{level: depgraph.Serializable, rounds: 2, txns: 300, seed: seed})

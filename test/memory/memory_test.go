@@ -26,7 +26,7 @@ func size() load {
 	case os.Getenv(testkit.SoakEnv) != "":
 		return load{10_000_000, 0} // the default ceiling
 	case testkit.Thorough():
-		return load{3_000_000, 128 << 20}
+		return load{1_000_000, 48 << 20}
 	}
 	return load{200_000, 12 << 20}
 }

@@ -22,7 +22,7 @@ func scale() int {
 	case os.Getenv(testkit.SoakEnv) != "":
 		return 200 << 20
 	case testkit.Thorough():
-		return 100 << 20
+		return 64 << 20
 	}
 	return 32 << 20
 }
