@@ -88,4 +88,12 @@ var compactionBugs = []mutation{
 		"db/compact.go",
 		`		t.Compacting = db.damagedLocked(base.FileTable, t.Num)`,
 		`		t.Compacting = db.damagedLocked(base.FileTable, t.Num) && !PLANTED`, "db:DamagedTableOnce"},
+	{"pointer-into-no-file-counted", "9", "A forged pointer gets a value-log file that never was into the MANIFEST.",
+		"compaction/discards.go",
+		`		if file == 0 || file > last {`,
+		`		if (file == 0 || file > last) && !PLANTED {`, ""},
+	{"malformed-pointer-untyped", "6", "A compaction that meets a malformed pointer does not call it damage.",
+		"compaction/outputs.go",
+		`	if errors.Is(err, base.ErrPayload) {`,
+		`	if errors.Is(err, base.ErrPayload) && !PLANTED {`, ""},
 }

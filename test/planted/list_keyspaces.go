@@ -41,4 +41,8 @@ var keyspaceBugs = []mutation{
 		`	if !PLANTED {
 		edit.LastSeq = &seq
 	}`, "db:GoesOnCounting"},
+	{"newer-settings-are-damage", "11", "Settings that newer software wrote are taken for damage.",
+		"db/settings.go",
+		`	if errors.Is(err, errNewerSettings) {`,
+		`	if errors.Is(err, errNewerSettings) && !PLANTED {`, "db:Settings"},
 }

@@ -92,4 +92,8 @@ var manifestBugs = []mutation{
 				return nil, &FieldError{tag}`,
 		`			if tag&tagOptional == 0 && !PLANTED {
 				return nil, &FieldError{tag}`, ""},
+	{"unreadable-edit-written", "9", "The MANIFEST takes an edit that the next open cannot read.",
+		"manifest/log.go",
+		`	if _, err := DecodeEdit(payload); err != nil {`,
+		`	if _, err := DecodeEdit(payload); err != nil && !PLANTED {`, "manifest:Edit"},
 }

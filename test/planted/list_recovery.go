@@ -60,4 +60,8 @@ var recoveryBugs = []mutation{
 		"db/recover.go",
 		`			orphan = !used`,
 		`			orphan = !used && !PLANTED`, "db:NobodyNames"},
+	{"log-points-into-no-file", "9", "A forged pointer in the log is believed, though its file never was.",
+		"db/recover.go",
+		`		if ptr.File == 0 || ptr.File > r.db.set.LastFileNum() {`,
+		`		if (ptr.File == 0 || ptr.File > r.db.set.LastFileNum()) && !PLANTED {`, "db:PointerOfTheLog"},
 }
