@@ -44,7 +44,8 @@
 //  7. An expired value becomes a point tombstone with its sequence number, so
 //     that nothing older shows again. Then 2 to 6 apply.
 //  8. Each value-log pointer that went in and did not come out adds its Size
-//     to Discards of its logical file, exactly once.
+//     to Discards of its logical file, exactly once. One to a file that was
+//     never given out is damage.
 //  9. Sequence numbers never change, save where ZeroSeqNums asks for it: then
 //     the oldest surviving version of a key, if it is an inline value of the
 //     oldest stripe with nothing below, and no range tombstone of the input

@@ -34,7 +34,8 @@
 //     not be made sure, Apply says so with an [UncertainError], and the files
 //     the edit named stay until the doubt is gone.
 //  2. An edit that does not fit the newest version is refused with an
-//     [EditError] before a byte is written.
+//     [EditError] before a byte is written; one whose record would not decode is
+//     not written either.
 //  3. CURRENT always names a MANIFEST whose snapshot is durable, so a crash
 //     leaves the state before an edit or after it, never another one.
 //  4. Loading writes nothing. The first edit after it starts a new MANIFEST.
