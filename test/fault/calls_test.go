@@ -50,6 +50,13 @@ func (s *strike) decide(op vfs.Op) *vfs.Fault {
 	return nil
 }
 
+// disarm ends the faults. Loads of tables that were under way have ended too when it
+// returns: a read that comes later joins none that has failed.
+func (s *strike) disarm() {
+	s.armed.Store(false)
+	synctest.Wait()
+}
+
 func (s *strike) event(e db.Event) {
 	if d, ok := e.(db.Damage); ok {
 		err := fmt.Errorf("a fault is taken for damage: %s: %w", d.File, d.Err)
@@ -210,7 +217,7 @@ func expects(store *db.DB, want []crash.Item) error {
 
 // reopens opens the store without faults, compares, and writes to it.
 func (s *strike) reopens(want []crash.Item) error {
-	s.armed.Store(false)
+	s.disarm()
 	o := s.options()
 	store, err := db.Open(crash.Dir, &o)
 	if err != nil {
@@ -252,7 +259,7 @@ func (s *strike) open(readOnly bool, want []crash.Item) error {
 	s.armed.Store(true)
 	store, err := db.Open(crash.Dir, &o)
 	if err == nil {
-		s.armed.Store(false)
+		s.disarm()
 		err = errors.Join(expects(store, want), s.closed(store, true))
 		if err != nil {
 			return err
@@ -291,7 +298,7 @@ func (s *strike) checkpoint(want []crash.Item) error {
 	}
 	s.armed.Store(true)
 	first := store.Checkpoint(background, "/first")
-	s.armed.Store(false)
+	s.disarm()
 	err = s.typed(first)
 	if _, e := s.mem.Stat("/first/CURRENT"); first != nil && !s.sticky && e == nil {
 		err = fmt.Errorf("a checkpoint that failed with %w is there", first)

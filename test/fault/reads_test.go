@@ -290,7 +290,7 @@ func (s *strike) read(want []crash.Item) (err error) {
 			return fmt.Errorf("%s: fails again: %w", way.name, err)
 		}
 	}
-	s.armed.Store(false)
+	s.disarm()
 	for _, way := range readings {
 		if err := way.read(r); err != nil {
 			return fmt.Errorf("%s, when the fault was over: %w", way.name, err)
