@@ -226,7 +226,7 @@ func (r *recovery) checkFirstSegment() error {
 
 // valuesWhole reports whether every value that a record points at is whole.
 // Those of a proven record were: if one is not now, that is damage, which its
-// reads will report.
+// reads will report; unless its file never existed, which is damage to the log.
 func (r *recovery) valuesWhole(version *manifest.Version, rec wal.ReplayRecord, flushed base.SeqNum) (bool, error) {
 	whole := true
 	err := eachOp(rec.Payload, flushed, func(seq base.SeqNum, op base.Op) error {
@@ -355,8 +355,8 @@ func (r *recovery) replayRecord(rec wal.ReplayRecord, flushed base.SeqNum) error
 // one has.
 var errOrder = errors.New("sequence numbers do not ascend")
 
-// errNoFile is about a pointer into a file that the MANIFEST has never heard of, which
-// no commit comes before.
+// errNoFile is about a pointer into a file that the MANIFEST has never heard of: a
+// commit is written only after it has.
 var errNoFile = errors.New("value-log file that never existed")
 
 // errKeyspace is about an operation of a keyspace that never was.

@@ -224,8 +224,7 @@ func decodeSettings(b []byte) (s storedSettings, err error) {
 // badSettings gives an error of decodeSettings its public face.
 func badSettings(manifestName, keyspace string, err error) error {
 	if errors.Is(err, errNewerSettings) {
-		return fmt.Errorf("keyspace %q: %w: %w", keyspace, err,
-			&FormatError{File: manifestName, Found: manifest.FormatVersion + 1, Known: manifest.FormatVersion})
+		return fmt.Errorf("keyspace %q: %w: %w", keyspace, err, manifest.NewerFormat(manifestName))
 	}
 	return &CorruptionError{File: manifestName, Offset: -1, Reason: fmt.Sprintf("settings of keyspace %q", keyspace), Err: err}
 }

@@ -143,7 +143,7 @@ func (r *replay) record(rec record.Record) error {
 		return nil
 	}
 	return fmt.Errorf("manifest: %s: record of type %d at offset %d: %w",
-		r.name, rec.Type, rec.LSN, r.newer())
+		r.name, rec.Type, rec.LSN, NewerFormat(r.name))
 }
 
 func (r *replay) edit(rec record.Record) error {
@@ -167,14 +167,15 @@ func (r *replay) edit(rec record.Record) error {
 func (r *replay) corrupt(rec record.Record, err error) error {
 	_, field := errors.AsType[*FieldError](err)
 	if field {
-		return fmt.Errorf("manifest: %s: record at offset %d: %w: %w", r.name, rec.LSN, err, r.newer())
+		return fmt.Errorf("manifest: %s: record at offset %d: %w: %w", r.name, rec.LSN, err, NewerFormat(r.name))
 	}
 	return &base.CorruptionError{File: r.name, Offset: int64(rec.LSN), Reason: "bad record", Err: err}
 }
 
-// newer says that something can only have been written by newer software.
-func (r *replay) newer() error {
-	return &base.FormatError{File: r.name, Found: FormatVersion + 1, Known: FormatVersion}
+// NewerFormat is the error for something in a MANIFEST of that name that only newer
+// software can have written.
+func NewerFormat(name string) *base.FormatError {
+	return &base.FormatError{File: name, Found: FormatVersion + 1, Known: FormatVersion}
 }
 
 // checkFiles looks whether the files of v are there and not too short.

@@ -22,7 +22,7 @@
 // A test reports how much it has done with Count, under the name that its check
 // has in docs/testing.md. cmd/soak reads these reports and adds them up.
 //
-// CollectRarely takes some of the garbage collector's time from the longest ones.
+// Sequential leaves a test out of the short runs. CollectRarely takes some of the garbage collector's time from the longest ones.
 //
 // # Hostile input
 //

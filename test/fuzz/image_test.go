@@ -167,7 +167,8 @@ func large(tag string, i int) string {
 
 // expiring writes values that have not expired yet.
 func (w *writer) expiring() {
-	for key, value := range map[string]string{"e1": "for an hour", "e2": large("hour", 4)} {
+	for i, value := range []string{"for an hour", large("hour", 4)} {
+		key := fmt.Sprintf("e%d", i+1)
 		w.do(w.store.PutTTL([]byte(key), []byte(value), time.Hour))
 		w.now[key] = value
 	}
@@ -256,7 +257,6 @@ func build(t testing.TB, name string) *image {
 		}
 		b, err := vfs.ReadFile(killed, path.Join(from, info.Name), 1<<30)
 		must(t, err)
-		im.names = append(im.names, info.Name)
 		im.files[info.Name] = shorten(info.Name, b)
 	}
 	for _, state := range []map[string]string{before, w.now} {
