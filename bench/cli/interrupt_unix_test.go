@@ -55,7 +55,7 @@ func interrupted(t *testing.T, temp, after string, signals []syscall.Signal, arg
 // parent.
 func wantEmptySoon(t *testing.T, dir string) {
 	t.Helper()
-	for range 200 {
+	for range 1200 { // a minute
 		if entries, err := os.ReadDir(dir); err == nil && len(entries) == 0 {
 			return
 		}

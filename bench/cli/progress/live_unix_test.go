@@ -64,7 +64,7 @@ func (x *terminal) screen(t *testing.T) string {
 // wait waits until the terminal has got a text.
 func (x *terminal) wait(t *testing.T, text string) {
 	t.Helper()
-	for range 500 {
+	for range 3000 { // a minute
 		x.mu.Lock()
 		found := strings.Contains(x.out.String(), text)
 		x.mu.Unlock()
