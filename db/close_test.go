@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -288,17 +289,6 @@ func leakSnapshot(t *testing.T, store *DB) {
 	}
 }
 
-// settled is the number of goroutines, once it is at most want, or after a
-// while.
-func settled(want int) int {
-	n := runtime.NumGoroutine()
-	for i := 0; n > want && i < 400; i++ {
-		time.Sleep(5 * time.Millisecond)
-		n = runtime.NumGoroutine()
-	}
-	return n
-}
-
 func TestOpeningAndClosingLeavesNothingBehind(t *testing.T) {
 	cycles := 500
 	if testing.Short() {
@@ -336,10 +326,10 @@ func TestOpeningAndClosingLeavesNothingBehind(t *testing.T) {
 	if n := fs.OpenHandles(); n != 0 {
 		t.Fatalf("%d handles open after failed opens", n)
 	}
-	if n := settled(before); n > before {
+	testkit.Until(t, func() bool { return runtime.NumGoroutine() <= before }, func() string {
 		buf := make([]byte, 1<<16)
-		t.Errorf("%d goroutines, %d before:\n%s", n, before, buf[:runtime.Stack(buf, true)])
-	}
+		return fmt.Sprintf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
+	})
 	files, err := fs.List("/db")
 	must(t, err)
 	if len(files) > 40 {

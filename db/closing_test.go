@@ -7,8 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -41,9 +41,9 @@ func TestCloseWaitsForACompactionThatWasCalledFor(t *testing.T) {
 	go func() { compacted <- store.Compact(context.Background(), All()) }()
 	<-held
 	go func() { closed <- store.Close() }()
-	for until := time.Now().Add(300 * time.Millisecond); store.state.Load() != nil && time.Now().Before(until); {
-		time.Sleep(time.Millisecond)
-	}
+	testkit.Until(t, func() bool {
+		return store.state.Load() == nil || testkit.Blocked("db.(*DB).close(", "sync.(*WaitGroup).Wait")
+	}, func() string { return "Close neither waits nor ends" })
 	close(let)
 	if err := <-compacted; err != nil && !errors.Is(err, ErrClosed) {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -244,7 +245,7 @@ func TestFiltersGetAtValuesThatYoungReadersSee(t *testing.T) {
 		}
 	}
 	must(t, tx.Put([]byte("c"), []byte("kept")), tx.Commit(), snap.Close())
-	waitUntil(t, func() bool { return store.readers.Load() == 1 }, func() string { return "read states are held" })
+	testkit.Until(t, func() bool { return store.readers.Load() == 1 }, func() string { return "read states are held" })
 
 	var old *Snapshot
 	for pinned := true; pinned; { // by background work that had begun before

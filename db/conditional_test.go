@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cordwood-db/cordwood/vfs"
@@ -429,48 +430,50 @@ func TestAConditionalWriteWithTheStoreToItselfFailsAsOthersDo(t *testing.T) {
 // A value that is written and being synced is not there yet, but nobody may act
 // as if there never were one.
 func TestAnswersWaitForWhatIsBeingSynced(t *testing.T) {
-	g := syncGate{make(chan struct{}), make(chan struct{}), make(chan struct{}, 100)}
-	opts := txOptions()
-	opts.SyncInterval = -1
-	opts.FS = vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op) *vfs.Fault {
-		if op.Kind == vfs.OpSync && strings.HasSuffix(op.Path, ".wal") {
-			select {
-			case <-g.shut:
-				g.waiting <- struct{}{}
-				<-g.open
-			default:
+	synctest.Test(t, func(t *testing.T) {
+		g := syncGate{make(chan struct{}), make(chan struct{}), make(chan struct{}, 100)}
+		opts := txOptions()
+		opts.SyncInterval = -1
+		opts.FS = vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op) *vfs.Fault {
+			if op.Kind == vfs.OpSync && strings.HasSuffix(op.Path, ".wal") {
+				select {
+				case <-g.shut:
+					g.waiting <- struct{}{}
+					<-g.open
+				default:
+				}
 			}
-		}
-		return nil
+			return nil
+		})
+		store, err := Open("/db", &opts)
+		must(t, err)
+		defer closeDB(t, store)
+		must(t, store.Put(bs("other"), nil))
+		close(g.shut)
+		b := store.NewBatch()
+		must(t, b.Put(bs("k"), CounterBytes(5)))
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := store.Apply(b, Sync); err != nil {
+				t.Error(err)
+			}
+		})
+		<-g.waiting
+		var early atomic.Bool
+		early.Store(true)
+		wg.Go(func() {
+			if ok, err := store.PutIfAbsent(bs("k"), nil); ok || err != nil || early.Load() {
+				t.Error(ok, err, early.Load())
+			}
+			if n, err := store.Add(bs("k"), 1); n != 6 || err != nil {
+				t.Error(n, err)
+			}
+		})
+		time.Sleep(20 * time.Millisecond)
+		early.Store(false)
+		close(g.open)
+		wg.Wait()
 	})
-	store, err := Open("/db", &opts)
-	must(t, err)
-	defer closeDB(t, store)
-	must(t, store.Put(bs("other"), nil))
-	close(g.shut)
-	b := store.NewBatch()
-	must(t, b.Put(bs("k"), CounterBytes(5)))
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := store.Apply(b, Sync); err != nil {
-			t.Error(err)
-		}
-	})
-	<-g.waiting
-	var early atomic.Bool
-	early.Store(true)
-	wg.Go(func() {
-		if ok, err := store.PutIfAbsent(bs("k"), nil); ok || err != nil || early.Load() {
-			t.Error(ok, err, early.Load())
-		}
-		if n, err := store.Add(bs("k"), 1); n != 6 || err != nil {
-			t.Error(n, err)
-		}
-	})
-	time.Sleep(20 * time.Millisecond)
-	early.Store(false)
-	close(g.open)
-	wg.Wait()
 }
 
 // What a conditional write allocates is what a Put does, and the value that

@@ -12,13 +12,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
 // next is the next batch of a feed, as text.
 func nextBatch(t *testing.T, f *Feed) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.HangsAfter)
 	defer cancel()
 	b, err := f.Next(ctx)
 	if err != nil {
@@ -42,6 +43,14 @@ func nextBatch(t *testing.T, f *Feed) string {
 		out = append(out, strings.TrimSpace(s))
 	}
 	return strings.Join(out, "; ")
+}
+
+// untilFeedWaits returns once a feed waits for a change, in a call of Next that
+// sends to done when it returns.
+func untilFeedWaits(t *testing.T, done chan error) {
+	t.Helper()
+	testkit.Until(t, func() bool { return len(done) > 0 || testkit.Blocked("db.(*Feed).await(") },
+		func() string { return "Next neither waits nor returns" })
 }
 
 func subscribe(t *testing.T, store *DB, o FeedOptions) *Feed {
@@ -85,9 +94,15 @@ func TestFeedDeliversCommitsWholeAndInOrder(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Millisecond)
-	defer cancel()
-	if _, err := prefix.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	go func() {
+		_, err := prefix.Next(ctx)
+		stopped <- err
+	}()
+	untilFeedWaits(t, stopped)
+	cancel()
+	if err := <-stopped; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	if prefix.Position() != uint64(store.visible.Load()) {
@@ -104,7 +119,7 @@ func TestFeedDeliversCommitsWholeAndInOrder(t *testing.T) {
 func drain(t *testing.T, f *Feed, into map[string]string) {
 	t.Helper()
 	for f.Position() < f.db.visible.Load() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), testkit.HangsAfter)
 		b, err := f.Next(ctx)
 		cancel()
 		if err != nil {
@@ -249,7 +264,7 @@ func TestFeedsKeepTheValuesOfWhatTheyHaveNotSeen(t *testing.T) {
 		}
 	}
 	must(t, f.Close())
-	waitUntil(t, func() bool {
+	testkit.Until(t, func() bool {
 		must(t, store.CollectGarbage(context.Background(), 0))
 		return store.Metrics().ValueLog.Bytes < 100<<10
 	}, func() string { return fmt.Sprint(store.Metrics().ValueLog) })
@@ -309,12 +324,12 @@ func TestCloseEndsFeedsAndReportsThem(t *testing.T) {
 	}
 	store := openMem(t, vfs.NewMem(), opts)
 	f := subscribe(t, store, FeedOptions{})
-	done := make(chan error)
+	done := make(chan error, 1)
 	go func() {
 		_, err := f.Next(context.Background())
 		done <- err
 	}()
-	time.Sleep(time.Millisecond)
+	untilFeedWaits(t, done)
 	closeDB(t, store)
 	if err := <-done; !errors.Is(err, ErrClosed) {
 		t.Error(err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/internal/record"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 	"github.com/cordwood-db/cordwood/wal"
 )
@@ -141,14 +142,14 @@ func TestFeedsOfDroppedKeyspacesEnd(t *testing.T) {
 		_, err := f.Next(context.Background())
 		done <- err
 	}()
-	time.Sleep(5 * time.Millisecond)
+	untilFeedWaits(t, done)
 	must(t, store.DropKeyspace("a"))
 	select {
 	case err := <-done:
 		if !errors.Is(err, ErrKeyspaceDropped) {
 			t.Error(err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(testkit.HangsAfter):
 		t.Error("it waits")
 	}
 	must(t, f.Close())
@@ -195,7 +196,7 @@ func TestRetentionDoesNotKeepTheGarbageOfEarlierOpenings(t *testing.T) {
 	store = openMem(t, fs, opts)
 	must(t, store.DeleteRange(All()))
 	must(t, store.Compact(context.Background(), All()))
-	waitUntil(t, func() bool {
+	testkit.Until(t, func() bool {
 		must(t, store.CollectGarbage(context.Background(), 0))
 		return valueFileBytes(t, fs) < 500<<10
 	}, func() string { return fmt.Sprint(valueFileBytes(t, fs)) })
@@ -243,7 +244,7 @@ func TestADamagedRetainedSegmentIsLetGo(t *testing.T) {
 		must(t, err)
 		return left[0].Num
 	}
-	waitUntil(t, func() bool { return oldest() == sizes[4].Num }, func() string { return fmt.Sprint(oldest()) })
+	testkit.Until(t, func() bool { return oldest() == sizes[4].Num }, func() string { return fmt.Sprint(oldest()) })
 	if _, err := store.Subscribe(FeedOptions{Resume: true, After: ends[1]}); !errors.Is(err, ErrFeedBehind) {
 		t.Error(err)
 	}

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
-	"time"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -60,7 +60,7 @@ func fillForFeed(t *testing.T, fs *vfs.Mem, store *DB) (done []string) {
 // fed takes what a feed has to deliver.
 func fed(t *testing.T, f *Feed, want []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.HangsAfter)
 	defer cancel()
 	for i, w := range want {
 		b, err := f.Next(ctx)
@@ -79,12 +79,10 @@ func fed(t *testing.T, f *Feed, want []string) {
 func writableAgain(t *testing.T, store *DB, key string) {
 	t.Helper()
 	var err error
-	for start := time.Now(); time.Since(start) < time.Minute; time.Sleep(10 * time.Millisecond) {
-		if err = store.Put(bs(key), bs("again")); err == nil {
-			return
-		}
-	}
-	t.Fatalf("no write succeeds: %v", err)
+	testkit.Until(t, func() bool {
+		err = store.Put(bs(key), bs("again"))
+		return err == nil
+	}, func() string { return fmt.Sprint("no write succeeds: ", err) })
 }
 
 func feedSpaceOptions() Options {
@@ -116,11 +114,8 @@ func TestTheEndOfAFeedGivesBackWhatWasKeptForIt(t *testing.T) {
 	}
 	fed(t, other, done)
 	must(t, other.Close())
-	for start := time.Now(); logFiles(t, fs) > 3; time.Sleep(time.Millisecond) {
-		if time.Since(start) > time.Minute {
-			t.Fatalf("%d segments are left", logFiles(t, fs))
-		}
-	}
+	testkit.Until(t, func() bool { return logFiles(t, fs) <= 3 },
+		func() string { return fmt.Sprintf("%d segments are left", logFiles(t, fs)) })
 	writableAgain(t, store, "more") // without a byte more of room
 	must(t, store.Put(bs("large"), make([]byte, 20<<10)))
 	wantValue(t, store, bs("k"), bs(done[len(done)-1]))

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/manifest"
 	"github.com/cordwood-db/cordwood/vfs"
 )
@@ -179,7 +180,7 @@ func TestADroppedKeyspaceIsGoneAtOnceAndItsSpaceComesBack(t *testing.T) {
 		fresh := openSpace(t, store, "a", nil)
 		holds(t, fresh, "001", "")
 		must(t, fresh.Put([]byte("001"), []byte("new")))
-		waitUntil(t, func() bool {
+		testkit.Until(t, func() bool {
 			_ = store.Flush(context.Background())
 			_ = store.CollectGarbage(context.Background(), 0)
 			m := store.Metrics()
@@ -206,15 +207,6 @@ func storedTrees(store *DB) []uint32 {
 		nums = append(nums, tree.Num)
 	}
 	return nums
-}
-
-func waitUntil(t *testing.T, done func() bool, what func() string) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("waited too long: ", what())
-		}
-	}
 }
 
 // The log still holds commits of a keyspace that is dropped, with values that
@@ -424,7 +416,7 @@ func TestDropBesideWriters(t *testing.T) {
 		must(t, store.DropKeyspace("a"))
 		wg.Wait()
 	}
-	waitUntil(t, func() bool {
+	testkit.Until(t, func() bool {
 		_ = store.Flush(context.Background())
 		return len(storedTrees(store)) == 1
 	}, func() string { return fmt.Sprint(storedTrees(store)) })

@@ -3,13 +3,14 @@ package db
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -122,15 +123,11 @@ func TestAFilterThatFailsHoldsUpNoOtherKeyspace(t *testing.T) {
 		}
 	}
 	tables := func(ks *Keyspace) int { return len(store.tree(ks.num).Levels[0]) }
-	deadline := time.Now().Add(15 * time.Second)
-	for tables(good) > 4 && time.Now().Before(deadline) {
-		time.Sleep(10 * time.Millisecond)
-	}
-	if n := tables(good); n > 4 {
-		t.Errorf("%d tables wait in level 0 of the other keyspace", n)
-	}
-	if filter.runs.Load() == 0 || tables(bad) < 4 {
-		t.Error("the filter was not asked")
+	testkit.Until(t, func() bool { return tables(good) <= 4 },
+		func() string { return fmt.Sprintf("%d tables wait in level 0 of the other keyspace", tables(good)) })
+	testkit.Until(t, func() bool { return filter.runs.Load() > 0 }, func() string { return "the filter was not asked" })
+	if tables(bad) < 4 {
+		t.Error("what the filter refuses was compacted")
 	}
 	if err := bad.Compact(context.Background(), All()); err == nil {
 		t.Error("a compaction by hand does not report the filter")

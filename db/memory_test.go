@@ -3,7 +3,6 @@ package db
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
@@ -48,14 +47,12 @@ func TestMemoryStaysWithinItsBoundWithManyFilters(t *testing.T) {
 	}
 	limit := opts.MemoryMax - memtablesMax*opts.MemtableBytes
 	// A compaction may open tables just after the cache was fitted.
-	for start := time.Now(); ; store.fitCache(&f) {
-		m := store.Metrics()
-		if m.CacheBytes+m.PinnedBytes <= limit {
-			return
-		}
-		if time.Since(start) > 30*time.Second {
-			t.Fatalf("cache and filters hold %d bytes of %d; memtables %d", m.CacheBytes+m.PinnedBytes, limit, m.MemtableBytes)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	var m Metrics
+	testkit.Until(t, func() bool {
+		store.fitCache(&f)
+		m = store.Metrics()
+		return m.CacheBytes+m.PinnedBytes <= limit
+	}, func() string {
+		return fmt.Sprintf("cache and filters hold %d bytes of %d; memtables %d", m.CacheBytes+m.PinnedBytes, limit, m.MemtableBytes)
+	})
 }

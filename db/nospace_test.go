@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -112,7 +113,7 @@ func TestATransactionDoesNotWaitForAGroupThatFailed(t *testing.T) {
 		if errs[1] != nil && !errors.Is(errs[1], ErrDiskFull) {
 			t.Error(errs[1])
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(testkit.HangsAfter):
 		t.Fatal("the transaction still waits")
 	}
 	full.Store(false)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -103,7 +104,7 @@ func TestASnapshotThatIsClosedWhileItOpensHoldsNothing(t *testing.T) {
 	select {
 	case err := <-closed:
 		must(t, err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(testkit.HangsAfter):
 		t.Fatal("Close waits for a read state that nobody gives back")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -126,11 +127,7 @@ func TestDeletedKeysNeverComeBack(t *testing.T) {
 // eventually polls until ok.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for start := time.Now(); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Since(start) > 20*time.Second {
-			t.Fatalf("not after 20 s: %s", what)
-		}
-	}
+	testkit.Until(t, ok, func() string { return what })
 }
 
 // Badger's value log never shrinks unless the application asks for it, and its

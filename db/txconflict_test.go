@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cordwood-db/cordwood/internal/testkit"
@@ -358,69 +359,75 @@ type syncGate struct {
 }
 
 func TestConflictsWithCommitsThatAreNotPublishedAreFound(t *testing.T) {
-	g := syncGate{make(chan struct{}), make(chan struct{}), make(chan struct{}, 100)}
-	fs := vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op) *vfs.Fault {
-		if op.Kind == vfs.OpSync && strings.HasSuffix(op.Path, ".wal") {
-			select {
-			case <-g.shut:
-				g.waiting <- struct{}{}
-				<-g.open
-			default:
+	synctest.Test(t, func(t *testing.T) {
+		g := syncGate{make(chan struct{}), make(chan struct{}), make(chan struct{}, 100)}
+		fs := vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op) *vfs.Fault {
+			if op.Kind == vfs.OpSync && strings.HasSuffix(op.Path, ".wal") {
+				select {
+				case <-g.shut:
+					g.waiting <- struct{}{}
+					<-g.open
+				default:
+				}
+			}
+			return nil
+		})
+		opts := txOptions()
+		opts.FS = fs
+		store, err := Open("/db", &opts)
+		must(t, err)
+		defer closeDB(t, store)
+		must(t, store.Put(bs("k"), bs("0")), store.Put(bs("l"), bs("0")))
+		readers := map[string]*Tx{}
+		for _, k := range []string{"k", "l", "m"} {
+			readers[k] = mustTx(t, store, TxOptions{Durability: NoSync})
+			get(k)(t, readers[k], nil)
+			must(t, readers[k].Put(bs("by "+k), nil))
+		}
+		close(g.shut)
+		b := store.NewBatch()
+		must(t, b.Put(bs("k"), bs("1")), b.DeleteRange(Between(bs("l"), bs("m"))))
+		first := make(chan error, 1)
+		go func() { first <- store.Apply(b, Sync) }()
+		<-g.waiting
+		if _, err := store.Get(bs("by k")); !errors.Is(err, ErrNotFound) {
+			t.Fatal(err)
+		}
+		if v, err := store.Get(bs("k")); err != nil || string(v) != "0" {
+			t.Fatalf("%s, %v: published before it is synced", v, err)
+		}
+		for _, k := range []string{"k", "l"} {
+			if err := readers[k].Commit(); !errors.Is(err, ErrConflict) {
+				t.Errorf("%s: %v", k, err)
 			}
 		}
-		return nil
-	})
-	opts := txOptions()
-	opts.FS = fs
-	store, err := Open("/db", &opts)
-	must(t, err)
-	defer closeDB(t, store)
-	must(t, store.Put(bs("k"), bs("0")), store.Put(bs("l"), bs("0")))
-	readers := map[string]*Tx{}
-	for _, k := range []string{"k", "l", "m"} {
-		readers[k] = mustTx(t, store, TxOptions{Durability: NoSync})
-		get(k)(t, readers[k], nil)
-		must(t, readers[k].Put(bs("by "+k), nil))
-	}
-	close(g.shut)
-	b := store.NewBatch()
-	must(t, b.Put(bs("k"), bs("1")), b.DeleteRange(Between(bs("l"), bs("m"))))
-	first := make(chan error, 1)
-	go func() { first <- store.Apply(b, Sync) }()
-	<-g.waiting
-	if _, err := store.Get(bs("by k")); !errors.Is(err, ErrNotFound) {
-		t.Fatal(err)
-	}
-	if v, err := store.Get(bs("k")); err != nil || string(v) != "0" {
-		t.Fatalf("%s, %v: published before it is synced", v, err)
-	}
-	for _, k := range []string{"k", "l"} {
-		if err := readers[k].Commit(); !errors.Is(err, ErrConflict) {
-			t.Errorf("%s: %v", k, err)
+		tries, updated := 0, make(chan error, 1)
+		go func() {
+			updated <- store.UpdateWith(context.Background(), TxOptions{Durability: NoSync}, func(tx *Tx) error {
+				tries++
+				get("k")(t, tx, nil)
+				return tx.Put(bs("updated"), nil)
+			})
+		}()
+		time.Sleep(30 * time.Millisecond) // of the bubble: for many tries, if it did not wait
+		synctest.Wait()
+		if tries != 1 {
+			t.Errorf("%d tries against a commit that is being synced", tries)
 		}
-	}
-	tries, updated := 0, make(chan error, 1)
-	go func() {
-		updated <- store.UpdateWith(context.Background(), TxOptions{Durability: NoSync}, func(tx *Tx) error {
-			tries++
-			get("k")(t, tx, nil)
-			return tx.Put(bs("updated"), nil)
-		})
-	}()
-	time.Sleep(30 * time.Millisecond) // for many tries, if it did not wait
-	late := mustTx(t, store, TxOptions{Durability: NoSync})
-	get("k")(t, late, nil)
-	must(t, late.Put(bs("late"), nil))
-	if err := late.Commit(); !errors.Is(err, ErrConflict) {
-		t.Errorf("one that began before the publication: %v", err)
-	}
-	third := make(chan error, 1)
-	go func() { third <- readers["m"].Commit() }()
-	close(g.open)
-	must(t, <-first, <-third, <-updated)
-	if tries != 2 {
-		t.Errorf("%d tries against a commit that is being synced", tries)
-	}
+		late := mustTx(t, store, TxOptions{Durability: NoSync})
+		get("k")(t, late, nil)
+		must(t, late.Put(bs("late"), nil))
+		if err := late.Commit(); !errors.Is(err, ErrConflict) {
+			t.Errorf("one that began before the publication: %v", err)
+		}
+		third := make(chan error, 1)
+		go func() { third <- readers["m"].Commit() }()
+		close(g.open)
+		must(t, <-first, <-third, <-updated)
+		if tries != 2 {
+			t.Errorf("%d tries in all", tries)
+		}
+	})
 }
 
 // TestCommitsOnTheirWayWhenATransactionBeginsAreChecked: they are not in the

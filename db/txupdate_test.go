@@ -9,8 +9,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -249,26 +251,32 @@ func TestATransactionBesideAFilteredRunSeesNoValueVanish(t *testing.T) {
 }
 
 func TestATransactionEndsTheWaitOfWhatItHeldUp(t *testing.T) {
-	store := openMem(t, vfs.NewMem(), smallOptions())
-	defer closeDB(t, store)
-	tx := mustTx(t, store, TxOptions{ReadOnly: true})
-	if seqs := store.snapshotSeqs(); len(seqs) != 1 {
-		t.Fatal(seqs)
-	}
-	tx.root.core.began = time.Now().Add(-time.Minute)
-	woken := make(chan struct{})
-	store.mu.Lock()
-	go func() { tx.Discard(); close(woken) }()
-	select {
-	case <-woken:
-		t.Error("it told nobody") // broadcast takes the mutex
-	case <-time.After(20 * time.Millisecond):
-	}
-	store.mu.Unlock()
-	<-woken
-	if seqs := store.snapshotSeqs(); len(seqs) != 0 {
-		t.Fatal(seqs)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		store := openMem(t, vfs.NewMem(), smallOptions())
+		defer closeDB(t, store)
+		tx := mustTx(t, store, TxOptions{ReadOnly: true})
+		if seqs := store.snapshotSeqs(); len(seqs) != 1 {
+			t.Fatal(seqs)
+		}
+		tx.root.core.began = time.Now().Add(-time.Minute)
+		looks := 0
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			_ = store.waitFor(ctx, func() (bool, error) { looks++; return false, nil })
+		}()
+		synctest.Wait() // where the clock stands: nothing else wakes anybody
+		before := looks
+		tx.Discard()
+		synctest.Wait()
+		if before == 0 || looks == before {
+			t.Errorf("it told nobody: %d looks, %d before", looks, before)
+		}
+		cancel()
+		synctest.Wait()
+		if seqs := store.snapshotSeqs(); len(seqs) != 0 {
+			t.Fatal(seqs)
+		}
+	})
 }
 
 // Whoever passes no keyspace learns where, instead of waiting for ever.
@@ -285,7 +293,7 @@ func TestATransactionOnNoKeyspacePanicsAndEnds(t *testing.T) {
 		if got == nil {
 			t.Error("no panic")
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(testkit.HangsAfter):
 		t.Fatal("the transaction does not end")
 	}
 }

@@ -24,6 +24,11 @@
 //
 // Sequential leaves a test out of the short runs. CollectRarely takes some of the garbage collector's time from the longest ones.
 //
+// # Time
+//
+// No verdict depends on how fast the machine is. Until waits for a condition as
+// long as only a hang does; Blocked sees that a call waits.
+//
 // # Hostile input
 //
 // Bounded fails a fuzz target whose decoder takes memory or time out of

@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -26,14 +27,17 @@ func TestAmountByOccasion(t *testing.T) {
 
 func TestSoakGoesOnUntilItsTimeIsOver(t *testing.T) {
 	t.Setenv(SoakEnv, "20ms")
-	b := Amount{Full: 1}.Budget(t)
-	if !b.More(1000) || !b.Timed() || !Thorough() {
-		t.Errorf("%+v has ended", b)
-	}
-	time.Sleep(25 * time.Millisecond)
-	if b.More(0) {
-		t.Errorf("%+v has not ended", b)
-	}
+	synctest.Test(t, func(t *testing.T) { // where time passes only in Sleep
+		b := Amount{Full: 1}.Budget(t)
+		time.Sleep(19 * time.Millisecond)
+		if !b.More(1000) || !b.Timed() || !Thorough() {
+			t.Errorf("%+v has ended", b)
+		}
+		time.Sleep(2 * time.Millisecond)
+		if b.More(0) {
+			t.Errorf("%+v has not ended", b)
+		}
+	})
 }
 
 func TestSeedIsThatOfTheEnvironment(t *testing.T) {
