@@ -9,8 +9,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,38 +25,27 @@ type outcome struct {
 	err     error
 	ended   bool   // from outside, before it was done
 	output  string // file with all that it printed; only after a failure
+	known   int    // inputs that a fuzz target begins with
 }
 
 // grace is how much longer than its slice a test may take before it is ended:
 // it finishes the piece of work that it has begun, on a machine under load.
 const grace = 15 * time.Minute
 
-// fuzzSeed sets the seed of Go's mutator. What is fuzzed repeats itself only in part
-// then: which inputs are built upon depends on coverage, and that on the scheduler.
-func fuzzSeed(seed uint64) string {
-	flags := fmt.Sprintf("fuzzseed=%d", uint32(seed)>>1)
-	if others := os.Getenv("GODEBUG"); others != "" {
-		flags = others + "," + flags
-	}
-	return "GODEBUG=" + flags
-}
+// amountMax is how long the amount of a submission may take. That is minutes, but
+// for what hangs.
+const amountMax = 2 * time.Hour
 
 // start runs a job with a seed: for a slice of time, or, if that is 0, in the
 // amount of the settings.
 func (j *job) start(ctx context.Context, s *settings, seed uint64, slice time.Duration) outcome {
-	args := []string{"-test.timeout=0", "-test.count=1", "-test.paniconexit0"}
+	if j.fuzz {
+		return j.fuzzing(ctx, s, seed, slice)
+	}
+	args := slices.Clone(always)
 	env := append(os.Environ(), fmt.Sprintf("%s=%d", testkit.SeedEnv, seed), "GORACE=atexit_sleep_ms=0")
 	limit := slice + grace
 	switch {
-	case j.fuzz:
-		if slice == 0 {
-			slice = s.fuzzTime
-		}
-		limit = slice + grace
-		args = append(args, "-test.run=^$", "-test.fuzz=^"+j.run+"$", "-test.fuzztime="+slice.String(), "-test.parallel=1",
-			"-test.fuzzminimizetime=20x", // else one input that is interesting may take a minute
-			"-test.fuzzcachedir="+filepath.Join(filepath.Dir(j.binary), "corpus", strings.ReplaceAll(j.name, "/", "-")))
-		env = append(env, fuzzSeed(seed))
 	case slice > 0:
 		env = append(env, testkit.SoakEnv+"="+slice.String())
 		args = append(args, "-test.run=^"+j.run)
@@ -66,58 +54,24 @@ func (j *job) start(ctx context.Context, s *settings, seed uint64, slice time.Du
 		env = append(env, testkit.SoakEnv+"=full")
 		args = append(args, "-test.run=^"+j.run)
 	default:
+		limit = amountMax
 		env = append(env, testkit.CIEnv+"=1")
 	}
+	return j.limited(ctx, s, limit, args, env)
+}
+
+// always are the flags of all test programs.
+var always = []string{"-test.timeout=0", "-test.count=1", "-test.paniconexit0"}
+
+// limited runs the program to its end, or until a time is over.
+func (j *job) limited(ctx context.Context, s *settings, limit time.Duration, args, env []string) outcome {
 	limited, cancel := context.WithTimeoutCause(ctx, limit, errors.New("it does not end"))
 	defer cancel()
 	o := j.wait(limited, s, args, env)
 	if ctx.Err() != nil && o.err != nil {
 		o.err, o.ended = nil, true
 	}
-	if j.fuzz && o.err != nil {
-		if justEnded(o.output) {
-			o.err = nil
-		} else if err := j.keepInput(o.output); err != nil {
-			o.err = errors.Join(o.err, err)
-		}
-	}
 	return o
-}
-
-// failingInput is how a fuzz target names the file with what it failed on.
-var failingInput = regexp.MustCompile(`(?m)^\s*Failing input written to (testdata\S+)$`)
-
-// inputShownMax bounds how much of a failing input is printed.
-const inputShownMax = 8 << 10
-
-// keepInput adds the input that a fuzz target failed on to what it printed: the tree
-// that it was written into may be a machine's that nobody gets to see.
-func (j *job) keepInput(output string) error {
-	text, err := os.ReadFile(output)
-	if err != nil {
-		return err
-	}
-	m := failingInput.FindSubmatch(text)
-	if m == nil {
-		return nil
-	}
-	input, err := os.ReadFile(filepath.Join(j.dir, string(m[1])))
-	if err != nil {
-		return err
-	}
-	text = append(text, input[:min(len(input), inputShownMax)]...)
-	return os.WriteFile(output, text, 0o666)
-}
-
-// deadline is all that a fuzz target says when the engine of fuzzing takes the
-// end of its time for a failure (golang.org/issue/75804, mended in Go 1.27).
-var deadline = regexp.MustCompile(`(?m)^--- FAIL: Fuzz\w+ \(.*\)\n    context deadline exceeded\n(FAIL\n)+\z`)
-
-// justEnded reports whether a fuzz target failed for no other reason than that
-// its time was over.
-func justEnded(output string) bool {
-	text, err := os.ReadFile(output)
-	return err == nil && deadline.Match(text)
 }
 
 // wait runs the program to its end and reads what it prints.
@@ -133,7 +87,7 @@ func (j *job) wait(ctx context.Context, s *settings, args, env []string) outcome
 	cmd := exec.CommandContext(ctx, j.binary, args...)
 	cmd.Dir, cmd.Env = j.dir, env
 	cmd.Stdout, cmd.Stderr = w, w
-	cmd.WaitDelay = 10 * time.Second
+	cmd.WaitDelay = time.Minute
 	read := make(chan error, 1)
 	go func() { read <- o.read(pipe, log) }()
 	o.err = cmd.Run()
@@ -150,12 +104,6 @@ func (j *job) wait(ctx context.Context, s *settings, args, env []string) outcome
 	return o
 }
 
-// executions finds how many inputs a fuzz target has had so far.
-var executions = regexp.MustCompile(`^fuzz: elapsed: .*execs: (\d+) `)
-
-// fuzzFigure is the name of that.
-const fuzzFigure = "fuzz inputs"
-
 // read copies what a program prints and notes its figures.
 func (o *outcome) read(r io.Reader, log io.Writer) error {
 	lines := bufio.NewReader(r)
@@ -164,9 +112,7 @@ func (o *outcome) read(r io.Reader, log io.Writer) error {
 		if _, e := io.WriteString(log, line); e != nil {
 			err = e
 		}
-		if m := executions.FindStringSubmatch(line); m != nil {
-			o.figures[fuzzFigure], _ = strconv.Atoi(m[1]) // digits
-		}
+		o.count(line)
 		if rest, ok := strings.CutPrefix(line, testkit.FigurePrefix); ok {
 			name, number, _ := strings.Cut(strings.TrimSpace(rest), ": ")
 			n, e := strconv.Atoi(number)
