@@ -24,7 +24,7 @@ type transactionsConfig struct {
 const transactionClients = 4
 
 // searchTimeMax is far more than a search takes: histories are short.
-const searchTimeMax = time.Minute
+const searchTimeMax = 5 * time.Minute
 
 // transactions is a round in progress.
 type transactions struct {
