@@ -21,6 +21,7 @@ type Check struct {
 	ReadOnly bool // open it read-only first
 	Full     bool // open it on a full disk first
 	Again    int  // crash images to take of the recovery itself
+	Bubble   bool // it runs in a bubble of testing/synctest, whose time is exact
 	Seed     uint64
 
 	Held func(commits int) // told how many commits the image holds; may be nil
@@ -36,7 +37,11 @@ func (c Check) Run(h *History, img *Image, opts db.Options) (again int, err erro
 		}
 	}
 	if c.Full {
-		if err := img.full(h, opts, at); err != nil {
+		resume := resumeBusy
+		if c.Bubble {
+			resume = resumeMax
+		}
+		if err := img.full(h, opts, at, resume); err != nil {
 			return 0, fmt.Errorf("on a full disk: %w", err)
 		}
 	}
@@ -140,8 +145,9 @@ func (i *Image) readOnly(h *History, opts db.Options, at *Clock) error {
 }
 
 // full opens the image where there is not one byte of room. What it holds can
-// be read, a write is refused, and writes succeed once there is room.
-func (i *Image) full(h *History, opts db.Options, at *Clock) error {
+// be read, a write is refused, and writes succeed soon, within resume, once there
+// is room.
+func (i *Image) full(h *History, opts db.Options, at *Clock, resume time.Duration) error {
 	mem := i.FS.KillClone()
 	mem.SetCapacity(0)
 	opts.FS, opts.Clock = mem, at.Now
@@ -160,7 +166,7 @@ func (i *Image) full(h *History, opts db.Options, at *Clock) error {
 	}
 	mem.SetCapacity(-1)
 	if err == nil {
-		err = Eventually(func() error { return store.Put([]byte("more"), []byte("+")) })
+		err = eventually(resume, func() error { return store.Put([]byte("more"), []byte("+")) })
 	}
 	if err = errors.Join(err, store.Close()); err != nil {
 		return err
@@ -173,14 +179,24 @@ func (i *Image) full(h *History, opts db.Options, at *Clock) error {
 	return errors.Join(err, store.Close())
 }
 
+// How long a store may take until it writes again once a full disk has got room:
+// what it promises, and on a machine that may have other things to do.
+const (
+	resumeMax  = 5 * time.Second
+	resumeBusy = 2 * time.Minute
+)
+
 // Eventually calls write until it succeeds or fails for good, for as long as a
-// store may take after a full disk got room. Meanwhile its memtables may be
-// full, and the error is that of the flush that has not been tried again.
-func Eventually(write func() error) error {
+// store may take after a full disk got room: 5 seconds, of a bubble of
+// testing/synctest. Meanwhile its memtables may be full, and the error is that of
+// the flush that has not been tried again.
+func Eventually(write func() error) error { return eventually(resumeMax, write) }
+
+func eventually(most time.Duration, write func() error) error {
 	start := time.Now()
 	for {
 		err := write()
-		if err == nil || errors.Is(err, db.ErrReadOnly) || time.Since(start) > 5*time.Second {
+		if err == nil || errors.Is(err, db.ErrReadOnly) || time.Since(start) > most {
 			return err
 		}
 		time.Sleep(5 * time.Millisecond)

@@ -18,7 +18,11 @@ type commit struct {
 
 // feedWait is how long a feed may take to deliver what is there, on a machine
 // that is busy.
-const feedWait = 30 * time.Second
+const feedWait = 2 * time.Minute
+
+// endWait is how long it is waited for where there may be nothing more, unless the
+// feed says that it has come to the end.
+const endWait = 50 * time.Millisecond
 
 // resume opens a feed behind one of the commits that a recovered store holds, of
 // which there are n in these keyspaces, and compares what it delivers: all later
@@ -61,12 +65,17 @@ func (h *History) deliver(store *db.DB, k, n int, after uint64, spaces Spaces, n
 		return err
 	}
 	defer feed.Close()
+	snap, err := store.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
 	for i := k; ; i++ {
 		wait := feedWait
 		if may(i) {
-			wait = time.Millisecond // it may be the end
+			wait = endWait // it may be the end
 		}
-		got, err := nextOf(feed, wait)
+		got, err := nextOf(feed, snap.Seq(), wait)
 		switch {
 		case errors.Is(err, context.DeadlineExceeded) && may(i):
 			return nil
@@ -81,13 +90,20 @@ func (h *History) deliver(store *db.DB, k, n int, after uint64, spaces Spaces, n
 	}
 }
 
-// nextOf is the next commit that a feed delivers.
-func nextOf(feed *db.Feed, wait time.Duration) (*heard, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), wait)
-	defer cancel()
-	batch, err := feed.Next(ctx)
-	if err != nil {
-		return nil, err
+// nextOf is the next commit that a feed delivers. It waits for it in ever longer
+// turns, the last one of which is wait, or until the feed has come to the end: then
+// one turn more shows that it delivers nothing.
+func nextOf(feed *db.Feed, end uint64, wait time.Duration) (*heard, error) {
+	for turn := time.Millisecond; ; turn = min(4*turn, wait) {
+		last := turn == wait || feed.Position() >= end
+		ctx, cancel := context.WithTimeout(context.Background(), turn)
+		batch, err := feed.Next(ctx)
+		cancel()
+		if err == nil {
+			return newHeard(batch)
+		}
+		if last || !errors.Is(err, context.DeadlineExceeded) {
+			return nil, err
+		}
 	}
-	return newHeard(batch)
 }

@@ -68,7 +68,7 @@ func (t *trial) reported(found error) error {
 	if k := class(found, false); k != "C" && k != "M" || t.c.Target.Needs == nil {
 		return nil // what another version wrote, or nobody may read, is not damaged
 	}
-	for range 1000 { // events come from a goroutine of their own
+	for range 6_000 { // events come from a goroutine of their own
 		t.mu.Lock()
 		for _, e := range t.events {
 			if _, ok := e.(db.Damage); ok {
@@ -110,11 +110,11 @@ func (t *trial) feed(store *db.DB) error {
 
 // deliveries compares what a feed delivers.
 func (t *trial) deliveries(feed *db.Feed) error {
-	ctx, cancel := context.WithTimeout(context.Background(), feedTime)
-	defer cancel()
 	want := t.s.Feed[:len(t.s.Feed)-(len(t.s.States)-1-t.out.State)]
 	for i := range want {
+		ctx, cancel := context.WithTimeout(context.Background(), feedTime)
 		batch, err := feed.Next(ctx)
+		cancel()
 		if err != nil {
 			return err
 		}

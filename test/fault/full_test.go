@@ -169,7 +169,7 @@ func (r *filling) images() error {
 		{FS: r.mem.KillClone(), Lo: h.Acked(), Hi: h.Acked(), Now: now, Failed: h.Failed(), Spaces: h.MaySpaces(), Kind: "kill"},
 		{FS: r.mem.CrashClone(nil), Lo: h.Synced(), Hi: h.Acked(), Now: now, Failed: h.Failed(), Spaces: h.MaySpaces(), Kind: "none"},
 	} {
-		if _, err := (crash.Check{Full: true, Use: true}).Run(h, img, r.w.Opts); err != nil {
+		if _, err := (crash.Check{Full: true, Use: true, Bubble: true}).Run(h, img, r.w.Opts); err != nil {
 			return fmt.Errorf("%w\n%s", err, img.Explain(r.w.Opts))
 		}
 	}

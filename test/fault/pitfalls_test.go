@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/test/crash"
 	"github.com/cordwood-db/cordwood/vfs"
 )
@@ -364,7 +365,12 @@ func TestCommitThatWaitsForALogDoesNotRepeatItsSync(t *testing.T) {
 			return nil
 		}
 		go func() { waiting <- store.Put([]byte("more"), nil) }()
-		time.Sleep(50 * time.Millisecond) // until it waits: sooner, it is refused at once
+		for start := time.Now(); !testkit.Blocked("db.(*DB).Put("); time.Sleep(time.Millisecond) {
+			if time.Since(start) > testkit.HangsAfter { // before it waits, it would be refused at once
+				t.Error("the commit does not wait")
+				break
+			}
+		}
 		return &vfs.Fault{Err: syscall.EIO}
 	})
 	f, err := store.Subscribe(db.FeedOptions{})

@@ -15,7 +15,7 @@ import (
 // resumeMax is how long a store may take until it writes again. What it promises
 // is five seconds, which package fault checks on a simulated disk and clock; here
 // the machine may have other things to do.
-const resumeMax = 30 * time.Second
+const resumeMax = 2 * time.Minute
 
 // disk is a store on a disk that fills up.
 type disk struct {

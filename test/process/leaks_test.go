@@ -55,7 +55,7 @@ func held(dir string) resources {
 // error.
 func leftBehind(dir string, before resources) error {
 	var now resources
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
 		// A goroutine that has nothing more to do may still have to end.
 		if now = held(dir); now.goroutines <= before.goroutines || time.Now().After(deadline) {
 			break

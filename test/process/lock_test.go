@@ -31,9 +31,9 @@ func ownerChild(dir string) error {
 }
 
 func TestOneOfTwoRacingProcessesGetsTheStore(t *testing.T) {
-	const rounds = 5
-	slow := 0
-	for round := range rounds {
+	const rounds, roundsMax = 5, 100
+	quick := 0
+	for round := 0; round < rounds || quick == 0 && round < roundsMax; round++ {
 		dir := t.TempDir()
 		a, b := startChild(t, "owner", dir, nil), startChild(t, "owner", dir, nil)
 		lines := map[string]int{}
@@ -41,8 +41,8 @@ func TestOneOfTwoRacingProcessesGetsTheStore(t *testing.T) {
 			line := c.line()
 			var ms int
 			if n, _ := fmt.Sscanf(line, "locked %d", &ms); n == 1 {
-				if line = "locked"; ms >= 1000 {
-					slow++
+				if line = "locked"; ms < 1000 {
+					quick++
 				}
 			}
 			lines[line]++
@@ -62,7 +62,7 @@ func TestOneOfTwoRacingProcessesGetsTheStore(t *testing.T) {
 			}
 		}
 	}
-	if slow == rounds { // a busy machine may hold up one
+	if quick == 0 { // a busy machine may hold up some
 		t.Error("it takes a second or more to say that the store is locked")
 	}
 }

@@ -71,7 +71,7 @@ func mountLoop(t *testing.T, bytes int64, kind string, mkfsArgs ...string) strin
 func unmount(t *testing.T, dir string) {
 	t.Helper()
 	err := syscall.Unmount(dir, 0)
-	for range 100 { // others on the machine may be looking at it
+	for range 1200 { // others on the machine may be looking at it
 		if err != syscall.EBUSY {
 			break
 		}
