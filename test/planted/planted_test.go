@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestEveryMutationStillFitsTheEngine applies the list to the source and
@@ -93,7 +94,7 @@ func TestWatcherTellsHowAProgramEnded(t *testing.T) {
 		{"panic: boom\n\ngoroutine 7 [running]:\nexample.org/x/db.TestC.func1(...)", "panic", "TestC"},
 		{"panic: test timed out after 1m0s\n\trunning tests:\n\t\tTestD (1m0s)", "timeout", "TestD"},
 	} {
-		w := watcher{}
+		w := watcher{after: time.Minute} // never: what is printed has an end
 		w.read(t.Context(), scan(strings.NewReader(c.printed)))
 		if got := w.end(nil); got.How != c.how || got.Test != c.test {
 			t.Errorf("%q: told as %s of %q, want %s of %q", c.printed, got.How, got.Test, c.how, c.test)

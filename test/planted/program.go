@@ -84,7 +84,7 @@ func (t *tree) run(ctx context.Context, p probe, bug string, a amount, skip stri
 	if err := cmd.Start(); err != nil {
 		return outcome{}, err
 	}
-	w := watcher{start: start}
+	w := watcher{start: start, after: afterFailure}
 	w.read(ctx, scan(out))
 	if w.o.caught() {
 		_ = cmd.Cancel()
@@ -114,14 +114,15 @@ func scan(out io.Reader) <-chan string {
 // watcher reads what a test program prints.
 type watcher struct {
 	start   time.Time
+	after   time.Duration // for how long lines behind a failure are awaited
 	o       outcome
 	running []string // tests that have begun and not ended
 	listing bool     // what hangs follows
 	panics  bool     // a panic was told; the lines behind it may say which test's
 }
 
-// afterFailure is for how long the lines behind a failure are awaited: they say
-// whether it is a panic.
+// afterFailure is for how long the lines behind a failure are awaited, unless the
+// program ends: they say whether it is a panic.
 const afterFailure = 300 * time.Millisecond
 
 // read takes lines until the rest does not matter.
@@ -145,7 +146,7 @@ func (w *watcher) read(ctx context.Context, lines <-chan string) {
 		for range lines {
 		}
 	}()
-	late := time.After(afterFailure)
+	late := time.After(w.after)
 	for {
 		select {
 		case s, ok := <-lines:

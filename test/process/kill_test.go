@@ -128,7 +128,8 @@ type life struct {
 
 	mu     sync.Mutex
 	known  known
-	marker int // number of the last one that a check has written
+	before progress // acknowledged when the child was started
+	marker int      // number of the last one that a check has written
 
 	checkpoints []checkpoint // that were begun, since the last check
 	lastOne     int          // number of the last checkpoint
@@ -156,6 +157,7 @@ func (l *life) start(prepare func(*exec.Cmd)) (*child, error) {
 	l.mu.Lock()
 	env := l.known.encode(l.seed, l.lastOne)
 	l.known.begun()
+	l.before = l.known.acked
 	l.mu.Unlock()
 	return start("writers", l.dir, func(cmd *exec.Cmd) {
 		cmd.Env = append(cmd.Env, knownEnv+"="+env)
@@ -219,7 +221,28 @@ func (l *life) awaitMoment(r *rand.Rand, c *child, m moment, said <-chan string)
 		return nil
 	}
 	pause(300 * time.Millisecond)
-	return nil
+	return l.awaitWork(said)
+}
+
+// awaitWork waits until the child has acknowledged something: on a busy machine it
+// may have had no time to, and nothing could be lost.
+func (l *life) awaitWork(said <-chan string) error {
+	for start := time.Now(); time.Since(start) < patience; time.Sleep(time.Millisecond) {
+		l.mu.Lock()
+		acked := l.known.acked
+		l.mu.Unlock()
+		if acked != l.before {
+			return nil
+		}
+		select {
+		case _, ok := <-said:
+			if !ok {
+				return errors.New("the child has ended and done nothing")
+			}
+		default:
+		}
+	}
+	return errors.New("the child does nothing")
 }
 
 // await waits for the child to say something.
