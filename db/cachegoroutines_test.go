@@ -4,19 +4,25 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
-	"time"
 
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
 // A cache that holds much has goroutines of its own, which end with the store.
 func TestCloseEndsTheGoroutinesOfALargeCache(t *testing.T) {
-	inCache := func() int {
-		buf := make([]byte, 16<<20)
-		return bytes.Count(buf[:runtime.Stack(buf, true)], []byte("created by github.com/dgraph-io/ristretto"))
+	// Those of the caches of earlier tests may be about to end.
+	earlier := cacheGoroutines()
+	ours := func() (n int) {
+		for id := range cacheGoroutines() {
+			if !earlier[id] {
+				n++
+			}
+		}
+		return n
 	}
-	before := inCache()
 	opts := smallOptions()
 	opts.MemoryMax = 64 << 20
 	store := openMem(t, vfs.NewMem(), opts)
@@ -29,13 +35,23 @@ func TestCloseEndsTheGoroutinesOfALargeCache(t *testing.T) {
 		_, err := store.Get(fmt.Appendf(nil, "%05d", i))
 		must(t, err)
 	}
-	if inCache() == before {
+	if ours() == 0 {
 		t.Fatal("the cache is too small for the test")
 	}
 	closeDB(t, store)
-	for deadline := time.Now().Add(time.Minute); inCache() > before; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines of caches, %d before", inCache(), before)
+	testkit.Until(t, func() bool { return ours() == 0 }, func() string { return fmt.Sprintf("%d goroutines of the cache are left", ours()) })
+}
+
+// cacheGoroutines are the names, such as "goroutine 7", of the goroutines that
+// caches have started.
+func cacheGoroutines() map[string]bool {
+	buf := make([]byte, 16<<20)
+	names := make(map[string]bool)
+	for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if strings.Contains(g, "created by github.com/dgraph-io/ristretto") {
+			name, _, _ := strings.Cut(g, " [")
+			names[name] = true
 		}
 	}
+	return names
 }

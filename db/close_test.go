@@ -189,6 +189,14 @@ func TestEveryCallOnAClosedStoreReturnsErrClosed(t *testing.T) {
 	}
 }
 
+// afterCalls returns once so many calls were made: at what is closed then, all of
+// them have begun to be made, however fast the machine is.
+func afterCalls(t *testing.T, made *atomic.Int64, n int64) {
+	t.Helper()
+	testkit.Until(t, func() bool { return made.Load() >= n || t.Failed() },
+		func() string { return fmt.Sprintf("%d calls of %d", made.Load(), n) })
+}
+
 func TestCloseBesideEveryOtherCall(t *testing.T) {
 	rounds := 30
 	if testing.Short() {
@@ -206,6 +214,7 @@ func TestCloseBesideEveryOtherCall(t *testing.T) {
 		must(t, err)
 		var wg sync.WaitGroup
 		var closed atomic.Bool
+		var made atomic.Int64 // calls
 		for worker := range 4 {
 			wg.Go(func() {
 				for ended := false; !ended; {
@@ -219,6 +228,7 @@ func TestCloseBesideEveryOtherCall(t *testing.T) {
 					}
 					for name, call := range callsOf(store, snap, cur, fmt.Appendf(nil, "k%d", worker*7)) {
 						err := call()
+						made.Add(1)
 						after := errors.Is(err, ErrClosed)
 						if err != nil && !after && !errors.Is(err, ErrNotFound) && !errors.Is(err, errNoItem) &&
 							!(name == "DB.Checkpoint" && strings.Contains(err.Error(), "exist")) {
@@ -232,7 +242,7 @@ func TestCloseBesideEveryOtherCall(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Duration(round%10) * time.Millisecond)
+		afterCalls(t, &made, int64(round%10*6))
 		var closers sync.WaitGroup
 		for range 3 {
 			closers.Go(func() {

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/cordwood-db/cordwood/vfs"
 )
@@ -52,10 +51,12 @@ func TestCloseBesideCallsOnKeyspacesAndFeeds(t *testing.T) {
 			},
 		}
 		var wg sync.WaitGroup
+		var made atomic.Int64
 		for _, call := range calls {
 			wg.Go(func() {
 				for i := 0; ; i++ {
 					err := call(i)
+					made.Add(1)
 					switch {
 					case errors.Is(err, ErrClosed):
 						return
@@ -66,7 +67,7 @@ func TestCloseBesideCallsOnKeyspacesAndFeeds(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Duration(round) * time.Millisecond)
+		afterCalls(t, &made, int64(round*20))
 		closeDB(t, store)
 		wg.Wait()
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -391,6 +392,7 @@ func TestDropBesideWriters(t *testing.T) {
 	for round := range 20 {
 		a := openSpace(t, store, "a", nil)
 		var wg sync.WaitGroup
+		var made atomic.Int64 // writes
 		for w := range 3 {
 			wg.Go(func() {
 				for i := range 200 {
@@ -399,6 +401,7 @@ func TestDropBesideWriters(t *testing.T) {
 						t.Error(err)
 						return
 					}
+					made.Add(1)
 					b := store.NewBatch()
 					must(t, b.In(a).Put(key, make([]byte, i*9)), b.Put(append(key, 'x'), fmt.Append(nil, round)))
 					if err := store.Apply(b, NoSync); err != nil {
@@ -412,7 +415,7 @@ func TestDropBesideWriters(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Duration(round) * 200 * time.Microsecond)
+		afterCalls(t, &made, int64(round*30)) // of 600
 		must(t, store.DropKeyspace("a"))
 		wg.Wait()
 	}

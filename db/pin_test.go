@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -84,14 +85,19 @@ func TestASnapshotThatIsClosedWhileItOpensHoldsNothing(t *testing.T) {
 	store.beginFilter()
 	defer store.opened.endFilter()
 	var over atomic.Bool
+	var met atomic.Int64 // snapshots that were open
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for !over.Load() {
-			store.opened.closeAll()
+			_, snapshots, _ := store.opened.closeAll()
+			met.Add(int64(len(snapshots)))
 		}
 	})
-	for range 20000 {
+	for i := 0; i < 20000 || met.Load() < 10; i++ {
 		if s, err := store.Snapshot(); err == nil {
+			if i%100 == 0 {
+				runtime.Gosched() // so that they meet on one processor, too
+			}
 			must(t, s.Close())
 		} else if !errors.Is(err, ErrClosed) {
 			t.Error(err)

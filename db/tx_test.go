@@ -352,6 +352,7 @@ func TestCloseBesideTransactions(t *testing.T) {
 		store := openMem(t, fs, txOptions())
 		var wg sync.WaitGroup
 		var closed atomic.Bool
+		var made atomic.Int64 // calls
 		for worker := range 4 {
 			wg.Go(func() {
 				rng := rand.New(rand.NewPCG(uint64(round), uint64(worker)))
@@ -360,6 +361,7 @@ func TestCloseBesideTransactions(t *testing.T) {
 					err := store.Update(context.Background(), func(tx *Tx) error {
 						for _, call := range callsOfTx(store, tx, fmt.Append(nil, rng.IntN(20))) {
 							err := call()
+							made.Add(1)
 							switch {
 							case err == nil, errors.Is(err, ErrNotFound), errors.Is(err, errTxManaged):
 							case errors.Is(err, ErrClosed), errors.Is(err, ErrConflict):
@@ -380,7 +382,7 @@ func TestCloseBesideTransactions(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Duration(round%10) * time.Millisecond)
+		afterCalls(t, &made, int64(round%10*40))
 		closeDB(t, store)
 		closed.Store(true)
 		wg.Wait()

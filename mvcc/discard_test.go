@@ -8,9 +8,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -116,79 +118,79 @@ func diskBytes(t testing.TB, fs *vfs.Mem) (n int64) {
 }
 
 func TestSpaceComesBack(t *testing.T) {
-	fs := vfs.NewMem()
-	store := openStore(t, fs)
-	defer store.Close()
-	s := openSpace(t, store)
-	const keys, rounds = 200, 25
-	fill := func(ts Timestamp) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewMem()
+		store := openStore(t, fs)
+		defer store.Close()
+		s := openSpace(t, store)
+		const keys, rounds = 200, 25
+		fill := func(ts Timestamp) {
+			b := s.NewBatch()
+			for i := range keys {
+				value := strings.Repeat(fmt.Sprintf("%d.%d ", ts, i), 2+i%20)
+				must(t, b.Put(fmt.Appendf(nil, "key%04d", i), []byte(value)))
+			}
+			must(t, b.Commit(ts, db.NoSync))
+		}
+		settle := func() int64 {
+			must(t, s.Compact(ctx, db.All()), store.CollectGarbage(ctx, 0.1), store.Flush(ctx))
+			time.Sleep(time.Minute) // of the bubble, in which all comes to rest
+			synctest.Wait()
+			return diskBytes(t, fs)
+		}
+		fill(1)
+		one := settle()
+		for ts := Timestamp(2); ts <= rounds; ts++ {
+			fill(ts)
+		}
+		all := settle()
+		must(t, s.SetDiscard(rounds))
+		kept := settle()
 		b := s.NewBatch()
 		for i := range keys {
-			value := strings.Repeat(fmt.Sprintf("%d.%d ", ts, i), 2+i%20)
-			must(t, b.Put(fmt.Appendf(nil, "key%04d", i), []byte(value)))
+			must(t, b.Delete(fmt.Appendf(nil, "key%04d", i)))
 		}
-		must(t, b.Commit(ts, db.NoSync))
-	}
-	settle := func() int64 {
-		must(t, s.Compact(ctx, db.All()), store.CollectGarbage(ctx, 0.1), store.Flush(ctx))
-		var n int64
-		for range 50 {
-			if now := diskBytes(t, fs); now == n {
-				break
-			} else {
-				n = now
-			}
-			time.Sleep(10 * time.Millisecond)
+		must(t, b.Commit(rounds+1, db.NoSync), s.SetDiscard(rounds+1))
+		none := settle()
+		t.Logf("one version %d bytes, %d versions %d, after discarding %d, after deleting %d", one, rounds, all, kept, none)
+		if all < one*rounds/2 || kept > one*3 || none > one/10 {
+			t.Error("space does not come back")
 		}
-		return n
-	}
-	fill(1)
-	one := settle()
-	for ts := Timestamp(2); ts <= rounds; ts++ {
-		fill(ts)
-	}
-	all := settle()
-	must(t, s.SetDiscard(rounds))
-	kept := settle()
-	b := s.NewBatch()
-	for i := range keys {
-		must(t, b.Delete(fmt.Appendf(nil, "key%04d", i)))
-	}
-	must(t, b.Commit(rounds+1, db.NoSync), s.SetDiscard(rounds+1))
-	none := settle()
-	t.Logf("one version %d bytes, %d versions %d, after discarding %d, after deleting %d", one, rounds, all, kept, none)
-	if all < one*rounds/2 || kept > one*3 || none > one/10 {
-		t.Error("space does not come back")
-	}
+	})
 }
 
 // Compactions that run by themselves discard too.
 func TestOverwritingWithAMovingDiscardStaysSmall(t *testing.T) {
-	fs := vfs.NewMem()
-	store := openStore(t, fs)
-	defer store.Close()
-	s := openSpace(t, store)
-	for ts := Timestamp(1); ts <= 400; ts++ {
-		b := s.NewBatch()
-		for i := range 20 {
-			key := fmt.Appendf(nil, "key%04d", i)
-			if (int(ts)+i)%7 == 0 {
-				must(t, b.Delete(key))
-			} else {
-				must(t, b.Put(key, []byte(strings.Repeat("v", 50))))
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewMem()
+		store := openStore(t, fs)
+		defer store.Close()
+		s := openSpace(t, store)
+		for ts := Timestamp(1); ts <= 400; ts++ {
+			b := s.NewBatch()
+			for i := range 20 {
+				key := fmt.Appendf(nil, "key%04d", i)
+				if (int(ts)+i)%7 == 0 {
+					must(t, b.Delete(key))
+				} else {
+					must(t, b.Put(key, []byte(strings.Repeat("v", 50))))
+				}
+			}
+			must(t, b.Commit(ts, db.NoSync))
+			if ts > 10 {
+				must(t, s.raise(ts-10))
+			}
+			if ts%10 == 0 {
+				synctest.Wait() // compactions keep up, however slow the machine is
 			}
 		}
-		must(t, b.Commit(ts, db.NoSync))
-		if ts > 10 {
-			must(t, s.raise(ts-10))
+		must(t, store.Flush(ctx), s.SetDiscard(391))
+		// 20 keys at the discard timestamp and 9 versions above it, and what no
+		// compaction has met yet.
+		if n := entries(t, s); n > 8000/4 {
+			t.Errorf("%d of 8000 versions are left", n)
 		}
-	}
-	must(t, store.Flush(ctx), s.SetDiscard(391))
-	// 20 keys at the discard timestamp and 9 versions above it, and what no
-	// compaction has met yet.
-	if n := entries(t, s); n > 8000/4 {
-		t.Errorf("%d of 8000 versions are left", n)
-	}
+	})
 }
 
 // slowFS holds up syncs of the log while it is shut.
@@ -231,7 +233,10 @@ func TestSetDiscardWaitsForCommitsOnTheirWay(t *testing.T) {
 		}
 		done.Store(true)
 	})
-	time.Sleep(20 * time.Millisecond)
+	testkit.Until(t, func() bool {
+		return done.Load() || testkit.Blocked("mvcc.(*Space).SetDiscard(", "sync.(*RWMutex).Lock(")
+	},
+		func() string { return "SetDiscard neither waits nor returns" })
 	if done.Load() || s.Discard() != 0 {
 		t.Error("the discard timestamp has passed a commit that is on its way")
 	}

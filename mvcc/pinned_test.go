@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 )
 
 const pinnedKeys = 40
@@ -49,7 +50,16 @@ func readHeld(s *Space, src db.Reader) error {
 // opened: the store keeps it for them.
 func TestViewsOfSnapshotsMissNothingBesideDiscards(t *testing.T) {
 	store, s := newSpace(t)
-	end := time.Now().Add(500 * time.Millisecond)
+	start := time.Now()
+	var rounds [4]atomic.Int64 // of each loop below
+	running := func() bool {   // on a slow machine until all have done something
+		past := time.Since(start)
+		few := false
+		for i := range rounds {
+			few = few || rounds[i].Load() < 20
+		}
+		return past < 500*time.Millisecond || few && past < testkit.HangsAfter && !t.Failed()
+	}
 	var last atomic.Uint64
 	write := func() {
 		ts := Timestamp(last.Load() + 1)
@@ -62,17 +72,18 @@ func TestViewsOfSnapshotsMissNothingBesideDiscards(t *testing.T) {
 	}
 	write()
 	var wg sync.WaitGroup
-	during := func(fn func() error) {
+	during := func(loop int, fn func() error) {
 		wg.Go(func() {
-			for time.Now().Before(end) {
+			for running() {
 				if err := fn(); err != nil {
 					t.Error(err)
 					return
 				}
+				rounds[loop].Add(1)
 			}
 		})
 	}
-	during(func() error {
+	during(0, func() error {
 		snap, err := store.Snapshot()
 		if err != nil {
 			return err
@@ -80,13 +91,18 @@ func TestViewsOfSnapshotsMissNothingBesideDiscards(t *testing.T) {
 		defer snap.Close()
 		return readHeld(s, snap.In(s.ks))
 	})
-	during(func() error {
+	during(1, func() error {
 		return store.View(func(tx *db.Tx) error { return readHeld(s, tx.In(s.ks)) })
 	})
-	during(func() error { return s.ks.Compact(ctx, db.All()) })
-	during(func() error { return s.SetDiscard(Timestamp(last.Load())) })
-	for time.Now().Before(end) {
+	during(2, func() error { return s.ks.Compact(ctx, db.All()) })
+	during(3, func() error { return s.SetDiscard(Timestamp(last.Load())) })
+	for running() {
 		write()
 	}
 	wg.Wait()
+	for i := range rounds {
+		if n := rounds[i].Load(); n < 20 {
+			t.Errorf("loop %d ran %d times: the test shows nothing", i, n)
+		}
+	}
 }

@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/cordwood-db/cordwood/db"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
@@ -118,32 +120,28 @@ func TestOpenGivesOneSpaceForAKeyspace(t *testing.T) {
 }
 
 func TestOpenForgetsSpacesOfClosedStores(t *testing.T) {
-	open := func() int {
+	var ours weak.Pointer[db.Keyspace]
+	known := func() bool {
 		spaces.mu.Lock()
 		defer spaces.mu.Unlock()
-		return len(spaces.byKey)
+		_, ok := spaces.byKey[ours]
+		return ok
 	}
-	collected(func() bool { return open() == 0 }) // those of other tests
-	before := open()
 	func() {
 		store := openStore(t, vfs.NewMem())
-		openSpace(t, store)
+		s := openSpace(t, store)
+		if ours = weak.Make(s.ks); !known() {
+			t.Error("an open space is not known")
+		}
 		must(t, store.Close())
 	}()
-	if !collected(func() bool { return open() <= before }) {
-		t.Errorf("%d spaces are known, %d were before", open(), before)
-	}
+	collected(t, func() bool { return !known() }, "the space is forgotten")
 }
 
-// collected runs the garbage collector until done, for some seconds at most.
-func collected(done func() bool) bool {
-	for range 100 {
-		if runtime.GC(); done() {
-			return true
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return false
+// collected runs the garbage collector until done, which is what says.
+func collected(t *testing.T, done func() bool, what string) {
+	t.Helper()
+	testkit.Until(t, func() bool { runtime.GC(); return done() }, func() string { return what })
 }
 
 func TestAKeyspaceWithOtherDataIsRefusedAndLeftAlone(t *testing.T) {
@@ -209,9 +207,7 @@ func TestViewsThatHoldBackAreListedAndLostOnesReported(t *testing.T) {
 	if got := s.effective(); got != 3 {
 		t.Errorf("the effective discard timestamp is %d, a view is at 3", got)
 	}
-	if !collected(func() bool { return len(lost) > 0 }) {
-		t.Fatal("the view is not reported")
-	}
+	collected(t, func() bool { return len(lost) > 0 }, "the view is reported")
 	if v := <-lost; v.Timestamp != 3 || !strings.Contains(v.Where, "leakView") {
 		t.Errorf("reported: %v", v)
 	}

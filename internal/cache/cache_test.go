@@ -3,6 +3,7 @@ package cache
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cordwood-db/cordwood/internal/invariants"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 )
 
 // fill writes what the block of a key must hold.
@@ -355,13 +357,8 @@ func TestCloseStopsTheGoroutines(t *testing.T) {
 			t.Fatalf("%d bytes kept after Close", got)
 		}
 	}
-	for range 100 {
-		if runtime.NumGoroutine() <= before {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Errorf("%d goroutines, were %d", runtime.NumGoroutine(), before)
+	testkit.Until(t, func() bool { return runtime.NumGoroutine() <= before },
+		func() string { return fmt.Sprintf("%d goroutines, were %d", runtime.NumGoroutine(), before) })
 }
 
 // TestNobodySeesARecycledBlock hammers a cache that is far too small with
@@ -481,7 +478,10 @@ func TestKeeperIsClosedOnlyWhenNobodyIsInside(t *testing.T) {
 		defer close(closed)
 		c.Close()
 	}()
-	time.Sleep(20 * time.Millisecond)
+	testkit.Until(t, func() bool {
+		return k.closing.Load() || testkit.Blocked("cache.(*Cache).Close(", "cache.awaitUnlocked(")
+	},
+		func() string { return "Close neither waits nor closes" })
 	if k.closing.Load() {
 		t.Error("closed under a running call")
 	}
