@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cordwood-db/cordwood/internal/base"
 	"github.com/cordwood-db/cordwood/vfs"
@@ -583,6 +585,7 @@ func TestVersionsBesideEdits(t *testing.T) {
 	s := mustCreate(t, newMem(t))
 	done := make(chan struct{})
 	var readers, writer sync.WaitGroup
+	var reads atomic.Int64
 	for range 3 {
 		readers.Go(func() {
 			for {
@@ -598,13 +601,17 @@ func TestVersionsBesideEdits(t *testing.T) {
 				v.Trees[0].Find(1, []byte("5"))
 				v.Unref()
 				s.LiveFiles()
+				reads.Add(1)
 			}
 		})
 	}
 	reported := map[FileRef]bool{}
 	writer.Go(func() {
 		var last base.FileNum
-		for range 200 {
+		for i := range int64(200) {
+			for reads.Load() < i/10 { // on a slow machine, too, some between the edits
+				time.Sleep(time.Millisecond)
+			}
 			n := s.NewFileNum()
 			e := &Edit{Added: []AddedTable{add(1, table(n, "1", "9", 1))}}
 			if last != 0 {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/cordwood-db/cordwood/internal/base"
+	"github.com/cordwood-db/cordwood/internal/testkit"
 )
 
 // One goroutine applies commits, each of which sets every one of some keys to
@@ -19,6 +20,7 @@ func TestReadersSeeWhatWasPublishedWhileCommitsGoOn(t *testing.T) {
 	for _, style := range []string{"user/%05d", "%d"} {
 		m := New(Options{})
 		var published atomic.Uint64
+		var reads atomic.Int64
 		var wg sync.WaitGroup
 		stop := make(chan struct{})
 		for r := range readers {
@@ -32,6 +34,7 @@ func TestReadersSeeWhatWasPublishedWhileCommitsGoOn(t *testing.T) {
 					}
 					if n := published.Load(); n > 0 {
 						readCommit(t, rng, m, style, keys, n)
+						reads.Add(1)
 					}
 				}
 			})
@@ -60,6 +63,9 @@ func TestReadersSeeWhatWasPublishedWhileCommitsGoOn(t *testing.T) {
 				t.Fatal(err)
 			}
 			published.Store(uint64(c))
+			if c%100 == 0 { // on a slow machine readers have to get their turn
+				testkit.Until(t, func() bool { return reads.Load() >= int64(c/20) }, func() string { return "nobody reads" })
+			}
 		}
 		close(stop)
 		wg.Wait()

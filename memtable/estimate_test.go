@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cordwood-db/cordwood/internal/base"
@@ -197,6 +198,7 @@ func TestEstimatesBesideCommits(t *testing.T) {
 	m, b := New(Options{}), newBuilder()
 	defer m.Release()
 	var wg sync.WaitGroup
+	var estimates atomic.Int64
 	stop := make(chan struct{})
 	for range 2 {
 		wg.Go(func() {
@@ -216,10 +218,15 @@ func TestEstimatesBesideCommits(t *testing.T) {
 					return
 				}
 				last = all
+				estimates.Add(1)
 			}
 		})
 	}
-	fill(t, rand.New(rand.NewPCG(1, 1)), m, b, keyStyles["common prefix"], 20_000)
+	rng := rand.New(rand.NewPCG(1, 1))
+	for want := range int64(10) { // on a slow machine, too, some between the commits
+		fill(t, rng, m, b, keyStyles["common prefix"], 2000)
+		testkit.Until(t, func() bool { return estimates.Load() >= want || t.Failed() }, func() string { return "nobody estimates" })
+	}
 	close(stop)
 	wg.Wait()
 }
