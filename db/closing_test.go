@@ -41,8 +41,12 @@ func TestCloseWaitsForACompactionThatWasCalledFor(t *testing.T) {
 	go func() { compacted <- store.Compact(context.Background(), All()) }()
 	<-held
 	go func() { closed <- store.Close() }()
+	waits := 0 // looks at Close in a row that saw it wait: it does so for its workers, too, for a moment
 	testkit.Until(t, func() bool {
-		return store.state.Load() == nil || testkit.Blocked("db.(*DB).close(", "sync.(*WaitGroup).Wait")
+		if waits++; !testkit.Blocked("db.(*DB).close(", "sync.(*WaitGroup).Wait") {
+			waits = 0
+		}
+		return store.state.Load() == nil || waits == 100
 	}, func() string { return "Close neither waits nor ends" })
 	close(let)
 	if err := <-compacted; err != nil && !errors.Is(err, ErrClosed) {

@@ -386,12 +386,14 @@ func TestSlowListenerDelaysNobodyAndDropsAreCounted(t *testing.T) {
 	opts := smallOptions()
 	opts.Events = func(Event) { <-let }
 	store := openMem(t, vfs.NewMem(), opts)
-	// As much as may be in the listener's hands, as may wait, and more.
-	for i := range 2*eventBacklogMax + 10 {
-		store.events.post(JobFailed{Tries: i})
-	}
 	done := make(chan error, 1)
-	go func() { done <- errors.Join(store.Put([]byte("k"), nil), store.Flush(context.Background())) }()
+	go func() {
+		// As much as may be in the listener's hands, as may wait, and more.
+		for i := range 2*eventBacklogMax + 10 {
+			store.events.post(JobFailed{Tries: i})
+		}
+		done <- errors.Join(store.Put([]byte("k"), nil), store.Flush(context.Background()))
+	}()
 	select {
 	case err := <-done:
 		must(t, err)

@@ -6,36 +6,39 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
 func TestMultiGetReadsNeighboursTogether(t *testing.T) {
-	const n = 2500
-	store, fs := separated(t, n)
-	defer closeDB(t, store)
-	var keys [][]byte
-	for i := range n {
-		keys = append(keys, aheadKey(n-1-i))
-	}
-	keys = append(keys, []byte("missing"), aheadKey(7), aheadKey(7))
-	values, err := store.MultiGet(keys...)
-	must(t, err)
-	for i := range n {
-		if !bytes.Equal(values[i], aheadValue(n-1-i)) {
-			t.Fatalf("value of %s: %d bytes", keys[i], len(values[i]))
+	synctest.Test(t, func(t *testing.T) {
+		const n = 2500
+		store, fs := separated(t, n)
+		defer closeDB(t, store)
+		var keys [][]byte
+		for i := range n {
+			keys = append(keys, aheadKey(n-1-i))
 		}
-	}
-	if values[n] != nil || !bytes.Equal(values[n+1], aheadValue(7)) || !bytes.Equal(values[n+2], aheadValue(7)) {
-		t.Error("missing and repeated keys are wrong")
-	}
-	if &values[n+1][0] == &values[n+2][0] {
-		t.Error("two keys share their memory")
-	}
-	if reads := fs.n.Load(); reads > 10 {
-		t.Errorf("%d values took %d reads", n, reads)
-	}
+		keys = append(keys, []byte("missing"), aheadKey(7), aheadKey(7))
+		values, err := store.MultiGet(keys...)
+		must(t, err)
+		for i := range n {
+			if !bytes.Equal(values[i], aheadValue(n-1-i)) {
+				t.Fatalf("value of %s: %d bytes", keys[i], len(values[i]))
+			}
+		}
+		if values[n] != nil || !bytes.Equal(values[n+1], aheadValue(7)) || !bytes.Equal(values[n+2], aheadValue(7)) {
+			t.Error("missing and repeated keys are wrong")
+		}
+		if &values[n+1][0] == &values[n+2][0] {
+			t.Error("two keys share their memory")
+		}
+		if reads := fs.n.Load(); reads > 10 {
+			t.Errorf("%d values took %d reads", n, reads)
+		}
+	})
 }
 
 func TestMultiGetIsAsManyGets(t *testing.T) {

@@ -10,13 +10,16 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cordwood-db/cordwood/internal/testkit"
 	"github.com/cordwood-db/cordwood/vfs"
 )
 
-// vlogReads counts the reads of value-log files.
+// vlogReads counts the reads of value-log files. Who counts those of a call does
+// so in a synctest bubble, where the store does not find itself idle because the
+// machine is slow, and reads values for work of its own.
 type vlogReads struct {
 	*vfs.Faulty
 	n    atomic.Int64
@@ -56,123 +59,131 @@ func aheadKey(i int) []byte   { return fmt.Appendf(nil, "k%06d", i) }
 func aheadValue(i int) []byte { return bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 100+i%7) }
 
 func TestScansFetchNeighbouringValuesTogether(t *testing.T) {
-	const n = 2000
-	store, fs := separated(t, n)
-	defer closeDB(t, store)
-	for _, r := range []Range{All(), All().Backward()} {
-		fs.n.Store(0)
-		seen := 0
-		for item, err := range store.Scan(r) {
-			must(t, err)
-			i := seen
-			if r.backward {
-				i = n - 1 - seen
+	synctest.Test(t, func(t *testing.T) {
+		const n = 2000
+		store, fs := separated(t, n)
+		defer closeDB(t, store)
+		for _, r := range []Range{All(), All().Backward()} {
+			fs.n.Store(0)
+			seen := 0
+			for item, err := range store.Scan(r) {
+				must(t, err)
+				i := seen
+				if r.backward {
+					i = n - 1 - seen
+				}
+				v, err := item.Value()
+				if err != nil || !bytes.Equal(v, aheadValue(i)) || !bytes.Equal(item.Key(), aheadKey(i)) || item.ValueSize() != len(v) {
+					t.Fatalf("item %d: %s, %d bytes, %v", i, item.Key(), len(v), err)
+				}
+				seen++
 			}
-			v, err := item.Value()
-			if err != nil || !bytes.Equal(v, aheadValue(i)) || !bytes.Equal(item.Key(), aheadKey(i)) || item.ValueSize() != len(v) {
-				t.Fatalf("item %d: %s, %d bytes, %v", i, item.Key(), len(v), err)
+			if reads := fs.n.Load(); seen != n || reads > n/32+20 {
+				t.Errorf("backward %v: %d items with %d reads", r.backward, seen, reads)
 			}
-			seen++
 		}
-		if reads := fs.n.Load(); seen != n || reads > n/32+20 {
-			t.Errorf("backward %v: %d items with %d reads", r.backward, seen, reads)
+		if n := store.ahead.Load(); n != 0 {
+			t.Errorf("%d bytes counted after all scans ended", n)
 		}
-	}
-	if n := store.ahead.Load(); n != 0 {
-		t.Errorf("%d bytes counted after all scans ended", n)
-	}
+	})
 }
 
 func TestALoopThatEndsSoonReadsLittleAhead(t *testing.T) {
-	store, fs := separated(t, 500)
-	defer closeDB(t, store)
-	_, err := store.Get(aheadKey(0)) // opens the file
-	must(t, err)
-	for _, c := range []struct{ items, reads int64 }{{1, 1}, {2, 2}, {3, 3}, {4, 4}, {8, 5}} {
-		fs.n.Store(0)
-		left := c.items
-		for item, err := range store.Scan(All()) {
-			must(t, err)
-			_, err := item.Value()
-			must(t, err)
-			if left--; left == 0 {
-				break
+	synctest.Test(t, func(t *testing.T) {
+		store, fs := separated(t, 500)
+		defer closeDB(t, store)
+		_, err := store.Get(aheadKey(0)) // opens the file
+		must(t, err)
+		for _, c := range []struct{ items, reads int64 }{{1, 1}, {2, 2}, {3, 3}, {4, 4}, {8, 5}} {
+			fs.n.Store(0)
+			left := c.items
+			for item, err := range store.Scan(All()) {
+				must(t, err)
+				_, err := item.Value()
+				must(t, err)
+				if left--; left == 0 {
+					break
+				}
+			}
+			if fs.n.Load() > c.reads {
+				t.Errorf("%d values took %d reads", c.items, fs.n.Load())
 			}
 		}
-		if fs.n.Load() > c.reads {
-			t.Errorf("%d values took %d reads", c.items, fs.n.Load())
-		}
-	}
+	})
 }
 
 func TestNobodyPaysForValuesThatAreNotAskedFor(t *testing.T) {
-	store, fs := separated(t, 500)
-	defer closeDB(t, store)
-	for i := range 100 { // with values to merge over some of them
-		must(t, store.Put(aheadKey(1000+i), append(make([]byte, 8), bytes.Repeat([]byte{1}, 100)...)[:8+i%3*50]))
-	}
-	must(t, store.Flush(context.Background()))
-	for i := range 500 {
-		must(t, store.Merge(fmt.Appendf(nil, "k%06dm", i), CounterBytes(1)))
-	}
-	fs.n.Store(0)
-	for _, r := range []Range{All(), All().Backward(), All().KeysOnly(), All().KeysOnly().Backward()} {
-		size := 0
-		for item, err := range store.Scan(r) {
-			must(t, err)
-			size += item.ValueSize() + len(item.Key())
-			if r.keysOnly {
-				if _, err := item.Value(); !errors.Is(err, errKeysOnly) {
-					t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		store, fs := separated(t, 500)
+		defer closeDB(t, store)
+		for i := range 100 { // with values to merge over some of them
+			must(t, store.Put(aheadKey(1000+i), append(make([]byte, 8), bytes.Repeat([]byte{1}, 100)...)[:8+i%3*50]))
+		}
+		must(t, store.Flush(context.Background()))
+		for i := range 500 {
+			must(t, store.Merge(fmt.Appendf(nil, "k%06dm", i), CounterBytes(1)))
+		}
+		fs.n.Store(0)
+		for _, r := range []Range{All(), All().Backward(), All().KeysOnly(), All().KeysOnly().Backward()} {
+			size := 0
+			for item, err := range store.Scan(r) {
+				must(t, err)
+				size += item.ValueSize() + len(item.Key())
+				if r.keysOnly {
+					if _, err := item.Value(); !errors.Is(err, errKeysOnly) {
+						t.Fatal(err)
+					}
 				}
 			}
+			if reads := fs.n.Load(); reads != 0 || size == 0 {
+				t.Fatalf("%+v: %d reads of the value log", r, reads)
+			}
 		}
-		if reads := fs.n.Load(); reads != 0 || size == 0 {
-			t.Fatalf("%+v: %d reads of the value log", r, reads)
-		}
-	}
-	// A cursor whose values nobody asks for any more stops.
-	cur, err := store.NewCursor(All())
-	must(t, err)
-	for range 200 {
-		cur.Next()
-		_, err := cur.Value()
+		// A cursor whose values nobody asks for any more stops.
+		cur, err := store.NewCursor(All())
 		must(t, err)
-	}
-	before := fs.n.Load()
-	for cur.Next() {
-	}
-	must(t, cur.Err())
-	if more := fs.n.Load() - before; more > 0 {
-		t.Errorf("%d reads after the last value was asked for", more)
-	}
-	must(t, cur.Close())
+		for range 200 {
+			cur.Next()
+			_, err := cur.Value()
+			must(t, err)
+		}
+		before := fs.n.Load()
+		for cur.Next() {
+		}
+		must(t, cur.Err())
+		if more := fs.n.Load() - before; more > 0 {
+			t.Errorf("%d reads after the last value was asked for", more)
+		}
+		must(t, cur.Close())
+	})
 }
 
 // Operands over a value in the value log: only its merged value needs it.
 func TestKeysOnlyDoesNotMerge(t *testing.T) {
-	fs := newVlogReads(vfs.NewMem())
-	store, err := Open("/db", &Options{FS: fs, ValueThreshold: 8, Merge: Counter()})
-	must(t, err)
-	defer closeDB(t, store)
-	for i := range 10 {
-		must(t, store.Put(aheadKey(i), CounterBytes(int64(i))))
-	}
-	must(t, store.Flush(context.Background()))
-	for i := range 10 {
-		must(t, store.Merge(aheadKey(i), CounterBytes(1)))
-	}
-	fs.n.Store(0)
-	for _, r := range []Range{All().KeysOnly(), All().KeysOnly().Backward()} {
-		n := 0
-		for item, err := range store.Scan(r) {
-			must(t, err)
-			n += 1 + item.ValueSize()
+	synctest.Test(t, func(t *testing.T) {
+		fs := newVlogReads(vfs.NewMem())
+		store, err := Open("/db", &Options{FS: fs, ValueThreshold: 8, Merge: Counter()})
+		must(t, err)
+		defer closeDB(t, store)
+		for i := range 10 {
+			must(t, store.Put(aheadKey(i), CounterBytes(int64(i))))
 		}
-		if n != 10 || fs.n.Load() != 0 {
-			t.Fatalf("%d keys, %d reads", n, fs.n.Load())
+		must(t, store.Flush(context.Background()))
+		for i := range 10 {
+			must(t, store.Merge(aheadKey(i), CounterBytes(1)))
 		}
-	}
+		fs.n.Store(0)
+		for _, r := range []Range{All().KeysOnly(), All().KeysOnly().Backward()} {
+			n := 0
+			for item, err := range store.Scan(r) {
+				must(t, err)
+				n += 1 + item.ValueSize()
+			}
+			if n != 10 || fs.n.Load() != 0 {
+				t.Fatalf("%d keys, %d reads", n, fs.n.Load())
+			}
+		}
+	})
 }
 
 func TestADamagedValueIsAnErrorOfItsItemAlone(t *testing.T) {
@@ -480,40 +491,42 @@ func TestATransactionReliesOnWhatItWasShown(t *testing.T) {
 }
 
 func TestATransactionSeesItsOwnValuesAmongThoseFetchedAhead(t *testing.T) {
-	const n = 300
-	store, fs := separated(t, n)
-	defer closeDB(t, store)
-	tx, err := store.Begin(TxOptions{})
-	must(t, err)
-	defer tx.Discard()
-	own := func(i int) []byte { return bytes.Repeat([]byte{1, byte(i)}, 200) }
-	for i := 0; i < n; i += 5 {
-		must(t, tx.Put(aheadKey(i), own(i)))
-	}
-	for _, r := range []Range{All(), All().Backward()} {
-		seen := 0
-		for item, err := range tx.Scan(r) {
-			must(t, err)
-			i := seen
-			if r.backward {
-				i = n - 1 - seen
-			}
-			want := aheadValue(i)
-			if i%5 == 0 {
-				want = own(i)
-			}
-			if v, err := item.Value(); err != nil || !bytes.Equal(v, want) {
-				t.Fatalf("item %d: %d bytes, %v", i, len(v), err)
-			}
-			seen++
+	synctest.Test(t, func(t *testing.T) {
+		const n = 300
+		store, fs := separated(t, n)
+		defer closeDB(t, store)
+		tx, err := store.Begin(TxOptions{})
+		must(t, err)
+		defer tx.Discard()
+		own := func(i int) []byte { return bytes.Repeat([]byte{1, byte(i)}, 200) }
+		for i := 0; i < n; i += 5 {
+			must(t, tx.Put(aheadKey(i), own(i)))
 		}
-		if seen != n {
-			t.Fatalf("%d items", seen)
+		for _, r := range []Range{All(), All().Backward()} {
+			seen := 0
+			for item, err := range tx.Scan(r) {
+				must(t, err)
+				i := seen
+				if r.backward {
+					i = n - 1 - seen
+				}
+				want := aheadValue(i)
+				if i%5 == 0 {
+					want = own(i)
+				}
+				if v, err := item.Value(); err != nil || !bytes.Equal(v, want) {
+					t.Fatalf("item %d: %d bytes, %v", i, len(v), err)
+				}
+				seen++
+			}
+			if seen != n {
+				t.Fatalf("%d items", seen)
+			}
 		}
-	}
-	if reads := fs.n.Load(); reads > n/4 {
-		t.Errorf("%d reads", reads)
-	}
+		if reads := fs.n.Load(); reads > n/4 {
+			t.Errorf("%d reads", reads)
+		}
+	})
 }
 
 func TestClosingTheStoreUncountsWhatCursorsFetchedAhead(t *testing.T) {
