@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"runtime"
 	"runtime/metrics"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func Bounded(t testing.TB, size int, fn func()) {
 // nothing else should run meanwhile.
 func (b Bound) Run(t testing.TB, size int, fn func()) {
 	t.Helper()
-	start, before := time.Now(), allocated()
+	start, before := time.Now(), allocatedBefore()
 	fn()
 	if took := time.Since(start); took > inputTimeMax {
 		t.Errorf("an input of %d bytes took %v", size, took)
@@ -48,10 +49,18 @@ func (b Bound) Run(t testing.TB, size int, fn func()) {
 func (b Bound) Most(size int) uint64 { return uint64(b.PerByte)*uint64(size) + uint64(b.Fixed) }
 
 // allocated is how much memory the process has ever allocated, in bytes.
-// Asking the runtime this way stops nothing, unlike runtime.ReadMemStats, so
-// that fuzzing stays fast.
+// Asking the runtime this way stops nothing, but leaves out some of what was
+// allocated lately: what it counts when pages are used up, or garbage is collected.
 func allocated() uint64 {
 	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(s)
 	return s[0].Value.Uint64()
+}
+
+// allocatedBefore is that with nothing left out, which would count as the input's
+// later. It stops the process for some microseconds.
+func allocatedBefore() uint64 {
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return s.TotalAlloc
 }

@@ -2,6 +2,8 @@ package testkit
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"testing"
 )
 
@@ -36,3 +38,23 @@ func TestMemoryThatAnInputAsksForIsNoticed(t *testing.T) {
 		t.Errorf("8 MiB for an input of 1 MiB: %q", told.said)
 	}
 }
+
+// What was allocated before does not count, even if the runtime counts it only when
+// it collects garbage.
+func TestMemoryThatWasTakenBeforeIsNotTheInputs(t *testing.T) {
+	for range 20 {
+		for size := 16; size < 32<<10; size += 1 + size/9 {
+			for range rand.IntN(max(2, 8<<10/size)) {
+				sink = make([]byte, size)
+				pointers = make([]*int, size/8)
+			}
+		}
+		var told complaints
+		Bound{Fixed: 128 << 10}.Run(&told, 10, runtime.GC)
+		if len(told.said) > 0 {
+			t.Fatalf("nothing for an input of 10: %q", told.said)
+		}
+	}
+}
+
+var pointers []*int

@@ -9,7 +9,7 @@ import (
 
 func lock(mu sync.Locker, locked chan<- bool) {
 	mu.Lock()
-	mu.Unlock()
+	defer mu.Unlock()
 	locked <- true
 }
 
