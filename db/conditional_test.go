@@ -431,20 +431,10 @@ func TestAConditionalWriteWithTheStoreToItselfFailsAsOthersDo(t *testing.T) {
 // as if there never were one.
 func TestAnswersWaitForWhatIsBeingSynced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := syncGate{make(chan struct{}), make(chan struct{}), make(chan struct{}, 100)}
+		g := newSyncGate()
 		opts := txOptions()
 		opts.SyncInterval = -1
-		opts.FS = vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op) *vfs.Fault {
-			if op.Kind == vfs.OpSync && strings.HasSuffix(op.Path, ".wal") {
-				select {
-				case <-g.shut:
-					g.waiting <- struct{}{}
-					<-g.open
-				default:
-				}
-			}
-			return nil
-		})
+		opts.FS = vfs.NewFaulty(vfs.NewMem(), g.decide)
 		store, err := Open("/db", &opts)
 		must(t, err)
 		defer closeDB(t, store)
@@ -469,7 +459,7 @@ func TestAnswersWaitForWhatIsBeingSynced(t *testing.T) {
 				t.Error(n, err)
 			}
 		})
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond) // of the bubble: all the others wait
 		early.Store(false)
 		close(g.open)
 		wg.Wait()

@@ -358,22 +358,27 @@ type syncGate struct {
 	waiting chan struct{} // gets one for each sync that waits
 }
 
+func newSyncGate() *syncGate {
+	return &syncGate{make(chan struct{}), make(chan struct{}), make(chan struct{}, 100)}
+}
+
+func (g *syncGate) decide(op vfs.Op) *vfs.Fault {
+	if op.Kind == vfs.OpSync && strings.HasSuffix(op.Path, ".wal") {
+		select {
+		case <-g.shut:
+			g.waiting <- struct{}{}
+			<-g.open
+		default:
+		}
+	}
+	return nil
+}
+
 func TestConflictsWithCommitsThatAreNotPublishedAreFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := syncGate{make(chan struct{}), make(chan struct{}), make(chan struct{}, 100)}
-		fs := vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op) *vfs.Fault {
-			if op.Kind == vfs.OpSync && strings.HasSuffix(op.Path, ".wal") {
-				select {
-				case <-g.shut:
-					g.waiting <- struct{}{}
-					<-g.open
-				default:
-				}
-			}
-			return nil
-		})
+		g := newSyncGate()
 		opts := txOptions()
-		opts.FS = fs
+		opts.FS = vfs.NewFaulty(vfs.NewMem(), g.decide)
 		store, err := Open("/db", &opts)
 		must(t, err)
 		defer closeDB(t, store)

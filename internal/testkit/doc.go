@@ -22,12 +22,13 @@
 // A test reports how much it has done with Count, under the name that its check
 // has in docs/testing.md. cmd/soak reads these reports and adds them up.
 //
-// Sequential leaves a test out of the short runs. CollectRarely takes some of the garbage collector's time from the longest ones.
+// Sequential leaves a test out of the short runs. CollectRarely takes some of the
+// garbage collector's time from the longest ones.
 //
 // # Time
 //
-// No verdict depends on how fast the machine is. Until waits for a condition as
-// long as only a hang does; Blocked sees that a call waits.
+// No verdict is to depend on how fast the machine is. Until waits for a condition
+// as long as only a hang does; Blocked sees that a call waits.
 //
 // # Hostile input
 //
